@@ -1,0 +1,1 @@
+"""The words that everyone shares: messages, records, errors, settings. Imports nothing of ours."""

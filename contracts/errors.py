@@ -1,0 +1,50 @@
+"""Every error a person may meet. The docstring of a class is the sentence that person reads."""
+
+
+class HubError(Exception):
+    """Something went wrong in the hub."""
+
+    def __init__(self, detail: str = "") -> None:
+        sentence = (type(self).__doc__ or "").strip()
+        super().__init__(f"{sentence} {detail}".strip())
+        self.detail = detail
+
+
+class SettingsError(HubError):
+    """A setting is missing or cannot be used."""
+
+
+class DatabaseUnavailable(HubError):
+    """The database cannot be reached."""
+
+
+class SchemaMismatch(HubError):
+    """The database's schema is not the one this code was written for; apply the migrations."""
+
+
+class ArtifactError(HubError):
+    """An artifact in the store is missing, incomplete or damaged."""
+
+
+class VersionExists(ArtifactError):
+    """That model version exists already; versions are written once."""
+
+
+class ChampionMoved(ArtifactError):
+    """Somebody else moved the champion meanwhile; nothing was changed."""
+
+
+class MixedSpaces(HubError):
+    """Vectors of one embedding space were offered to another; nothing was stored."""
+
+
+class DataError(HubError):
+    """A data file holds rows that cannot be used."""
+
+
+class PortInUse(HubError):
+    """A port that the hub needs is taken by another program."""
+
+
+class Unschedulable(HubError):
+    """The cluster has no room for this job."""

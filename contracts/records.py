@@ -1,0 +1,117 @@
+"""Frozen records that travel between the rooms of the house. No behaviour beyond a derived value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+"""One embedding: shape (dims,), float32, unit length."""
+
+Vectors = NDArray[np.float32]
+"""Embeddings, one a row: shape (texts, dims), float32, each row of unit length."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeNode:
+    """One thing the university wrote."""
+
+    id: str
+    title: str
+    body: str
+    url: str
+    intent: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IntentProbability:
+    """An intent and its calibrated probability in [0, 1]."""
+
+    intent: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model version says of one query: the likeliest intents, best first."""
+
+    alternatives: tuple[IntentProbability, ...]
+    model_version: str
+
+    @property
+    def intent(self) -> str:
+        return self.alternatives[0].intent
+
+    @property
+    def confidence(self) -> float:
+        return self.alternatives[0].confidence
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What the retriever is asked for one query.
+
+    `vector` is None when no embedder answered (full text alone is searched); `intent` is a
+    preference weighted by `confidence`, never a filter; `tags`, when given, are a filter: a node
+    must carry all of them.
+    """
+
+    text: str
+    vector: Vector | None
+    space: str | None
+    intent: str | None = None
+    confidence: float = 0.0
+    top_k: int = 5
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievedNode:
+    """A knowledge node as an answer to one search. `score` in [0, 1] falls with rank."""
+
+    id: str
+    title: str
+    snippet: str
+    url: str
+    intent: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A query with everything the hub answered, as one row of `interaction_log`.
+
+    `query_text` has passed the redaction seam. `asked_at` is the time inside `interaction_id`
+    (a UUIDv7), so the pair is unique exactly when the id is.
+    """
+
+    interaction_id: str
+    asked_at: datetime
+    session_id: str
+    request_id: str | None
+    query_text: str
+    outcome: str
+    confused_because: str | None
+    intent: str | None
+    confidence: float | None
+    alternatives: tuple[IntentProbability, ...]
+    result_ids: tuple[str, ...]
+    degraded: tuple[str, ...]
+    is_crisis: bool
+    model_version: str | None
+    embedding_space: str | None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A thumb: `score` is 1 or -1. The latest `given_at` wins."""
+
+    interaction_id: str
+    asked_at: datetime
+    score: int
+    comment: str | None
+    given_at: datetime

@@ -1,0 +1,72 @@
+"""Everything that can be set from outside, read from the environment (`HUB_...`) and nowhere else."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""Where data/, SQL and web files lie: the checkout, or site-packages when installed as a wheel."""
+
+DATA = PROJECT / "data"
+
+
+class Settings(BaseSettings):
+    """One frozen picture of the environment; each process reads it once, at its start."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".hub"), description="Where state lives.")
+    http_host: str = Field(default="127.0.0.1", description="Where HAProxy listens.")
+    http_port: int = Field(default=8000, ge=1, le=65535)
+    dashboard_port: int = Field(default=8265, ge=1, le=65535)
+    database_url: str | None = Field(
+        default=None, description="Any Postgres 15+ with pgvector; unset: the embedded one."
+    )
+    redis_url: str | None = Field(default=None, description="Shared embedding cache; optional.")
+    artifacts: str | None = Field(
+        default=None, description="Models and datasets: a folder, or gs://bucket; unset: HOME/artifacts."
+    )
+    secret: SecretStr = Field(
+        default=SecretStr(""), description="Key of session, interaction and cache HMACs."
+    )
+    log_sync: Literal["spool", "commit"] = Field(
+        default="spool", description="What a 200 waits for: the local spool, or Postgres' commit."
+    )
+    retention_days: int = Field(default=180, ge=1, description="Days an interaction is kept.")
+    quota_per_minute: int = Field(default=120, ge=0, description="Queries per session; 0: no limit.")
+    quota_per_address: int = Field(default=0, ge=0, description="Per client address; 0: off.")
+    max_waiting: int = Field(
+        default=200, ge=1, description="Queries in one ingress above which it answers 503."
+    )
+    database_pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
+    embedding_cache_entries: int = Field(default=20_000, ge=1)
+    cors_origins: tuple[str, ...] = Field(default=(), description="JSON list of origins; empty: off.")
+
+    @cached_property
+    def home_dir(self) -> Path:
+        """`home`, absolute, so that a worker with another working directory means the same folder."""
+        return self.home.expanduser().resolve()
+
+    @cached_property
+    def artifacts_root(self) -> str:
+        return self.artifacts or str(self.home_dir / "artifacts")
+
+    @cached_property
+    def encoder_dir(self) -> Path:
+        return self.home_dir / "encoder"
+
+    @cached_property
+    def spool_dir(self) -> Path:
+        return self.home_dir / "spool"
+
+    def require_secret(self) -> bytes:
+        """Return the HMAC key. Raises SettingsError when HUB_SECRET is unset: no default is safe."""
+        value = self.secret.get_secret_value().encode()
+        if len(value) < 16:
+            raise SettingsError("HUB_SECRET needs at least 16 characters; `make run` makes one.")
+        return value

@@ -1,0 +1,26 @@
+"""What makes two queries the same query."""
+
+import hashlib
+import re
+import unicodedata
+
+_SPACE = re.compile(r"\s+")
+
+
+def normalise(text: str) -> str:
+    """Return the form of a text by which caches, splits and duplicate checks compare it.
+
+    Unicode NFKC, case folded, white space collapsed, ends trimmed. Idempotent.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _SPACE.sub(" ", folded).strip()
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of the normalised text, in hex: the same for the same query, everywhere."""
+    return hashlib.sha256(normalise(text).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_blank(text: str) -> bool:
+    """Say whether nothing in the text can be seen: white space, control and format characters only."""
+    return all(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf"} for ch in text)

@@ -1,0 +1,1 @@
+"""Thin Serve shells round plain objects: embedder, classifier, retriever."""

@@ -1,0 +1,20 @@
+"""How much memory a replica really holds."""
+
+from pathlib import Path
+
+from deployments.metrics import metrics
+
+_PAGE_BYTES = 4096
+
+
+def resident_bytes() -> int:
+    """Return this process's resident memory, in bytes (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * _PAGE_BYTES
+
+
+def report_memory(deployment: str) -> int:
+    """Publish this process's resident memory under its deployment's name and return it."""
+    held = resident_bytes()
+    metrics().memory_bytes.set(held, {"deployment": deployment})
+    return held

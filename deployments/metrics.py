@@ -1,0 +1,54 @@
+"""The hub's metric names, in one place: fixed early and kept, since dashboards and alerts name them."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from ray.util.metrics import Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS_MS = [1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 1000, 2000, 5000]
+_CONFIDENCE_BUCKETS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Every metric that a replica of ours reports."""
+
+    requests: Counter
+    outcomes: Counter
+    degraded: Counter
+    stage_latency: Histogram
+    confidence: Histogram
+    batch_size: Histogram
+    cache: Counter
+    waiting: Gauge
+    spool_depth: Gauge
+    spool_stored: Counter
+    model_version: Gauge
+    memory_bytes: Gauge
+    swaps: Counter
+
+
+@cache
+def metrics() -> Metrics:
+    """Return this process's metrics, made on first use."""
+    return Metrics(
+        requests=Counter("hub_requests_total", "Requests by path and status.", ("path", "status")),
+        outcomes=Counter("hub_outcomes_total", "Answers by outcome.", ("outcome",)),
+        degraded=Counter("hub_degraded_total", "Answers that lacked a stage.", ("stage",)),
+        stage_latency=Histogram(
+            "hub_stage_latency_ms", "Latency per stage.", _LATENCY_BUCKETS_MS, ("stage",)
+        ),
+        confidence=Histogram(
+            "hub_confidence", "Calibrated confidence of answers.", _CONFIDENCE_BUCKETS
+        ),
+        batch_size=Histogram(
+            "hub_batch_size", "Queries that shared one hop.", [1, 2, 4, 8, 16, 32], ("stage",)
+        ),
+        cache=Counter("hub_embedding_cache_total", "Texts by the tier that answered.", ("tier",)),
+        waiting=Gauge("hub_queries_waiting", "Queries in the ingress, answered or not yet."),
+        spool_depth=Gauge("hub_spool_depth", "Rows not in Postgres yet."),
+        spool_stored=Counter("hub_spool_stored_total", "Rows stored from the spool.", ("kind",)),
+        model_version=Gauge("hub_model_version", "1 for the version held.", ("version",)),
+        memory_bytes=Gauge("hub_memory_bytes", "Resident memory of a replica.", ("deployment",)),
+        swaps=Counter("hub_model_swaps_total", "Model swaps by result.", ("result",)),
+    )

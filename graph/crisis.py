@@ -1,0 +1,132 @@
+"""Recognises a query that speaks of danger to life, from a file of regular expressions.
+
+The detector is deliberately apart from the intent classifier: it needs no model, gives the same
+answer every time, and what it looks for can be read and corrected in one file by the people who
+answer for it. It prefers a card shown once too often to a card not shown when it was needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+_APOSTROPHES: Final = re.compile("['\u2018\u2019\u201a\u201b\u02bc\u2032\u00b4`\uff07]")
+_WHITESPACE: Final = re.compile(r"\s+")
+
+# What stands where an idiom was. It is neither a word nor a space, so that the words on its two
+# sides do not come to read as one phrase that the student never wrote.
+_REMOVED: Final = " | "
+
+
+@dataclass(frozen=True)
+class CrisisCard:
+    """What is shown to somebody in danger, before and whatever else is answered."""
+
+    title: str
+    text: str
+    phone: str
+    url: str
+
+
+class CrisisDetector:
+    """Says whether a query speaks of a crisis, and hands out the card to show if it does.
+
+    The object is immutable once made, holds no state between calls and may be shared between
+    threads. Its expressions are compiled once, when it is made.
+    """
+
+    def __init__(self, card: CrisisCard, patterns: Iterable[str], idioms: Iterable[str]) -> None:
+        """Compile the expressions; ``ValueError`` names the first that is not a valid one."""
+        self._card = card
+        self._patterns = tuple(_compiled(expression) for expression in patterns)
+        self._idioms = tuple(_compiled(expression) for expression in idioms)
+
+    @classmethod
+    def from_yaml(cls, path: Path | str) -> CrisisDetector:
+        """Read the card, the patterns and the idioms from a YAML file.
+
+        Raises ``OSError`` if the file cannot be read, and ``ValueError`` if it is not YAML, lacks
+        a field, has no pattern at all, or holds an expression that does not compile or that
+        matches empty text. A detector that comes back is therefore complete: a damaged file
+        never yields one that silently matches nothing.
+        """
+        try:
+            document: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path}: not valid YAML: {error}") from error
+        try:
+            root = _mapping(document, "the file")
+            card = _mapping(root.get("card"), "card")
+            patterns = _texts(root.get("patterns"), "patterns")
+            if not patterns:
+                raise ValueError("patterns: must not be empty")
+            return cls(
+                CrisisCard(
+                    title=_text(card.get("title"), "card.title"),
+                    text=_text(card.get("text"), "card.text"),
+                    phone=_text(card.get("phone"), "card.phone"),
+                    url=_text(card.get("url"), "card.url"),
+                ),
+                patterns,
+                _texts(root.get("idioms"), "idioms"),
+            )
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    def match(self, text: str) -> CrisisCard | None:
+        """Return the card if the text speaks of a crisis, and ``None`` if it does not.
+
+        Letter case, the kind or absence of apostrophes, and the amount and kind of whitespace make
+        no difference. Idioms ("this exam is killing me") are taken out before the patterns are
+        tried, and nothing but the idiom is taken out: the rest of the same sentence still counts.
+        Never raises for any text. The time taken grows linearly with the text as long as the
+        expressions in the file do not nest unbounded repetition.
+        """
+        remaining = normalise(text)
+        for idiom in self._idioms:
+            remaining = idiom.sub(_REMOVED, remaining)
+        if any(pattern.search(remaining) for pattern in self._patterns):
+            return self._card
+        return None
+
+
+def normalise(text: str) -> str:
+    """Return the text as the expressions see it.
+
+    Lower-case, with no apostrophes of any kind ("don't" becomes "dont"), every run of whitespace
+    one space, and none at the ends.
+    """
+    return _WHITESPACE.sub(" ", _APOSTROPHES.sub("", text.lower())).strip()
+
+
+def _compiled(expression: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(expression, re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {expression!r}: {error}") from error
+    if compiled.search(""):
+        raise ValueError(f"matches empty text: {expression!r}")
+    return compiled
+
+
+def _mapping(value: object, name: str) -> Mapping[object, object]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name}: expected a mapping, found {type(value).__name__}")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name}: expected text, found {value!r}")
+    return value.strip()
+
+
+def _texts(value: object, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: expected a list, found {type(value).__name__}")
+    return tuple(_text(item, f"{name}[{position}]") for position, item in enumerate(value))

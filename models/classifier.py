@@ -1,0 +1,91 @@
+"""Texts to calibrated intents: DistilBERT, int8, with the labels and the temperature it was fitted with."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import ArtifactError
+from contracts.records import IntentProbability, Prediction
+from models.session import Feeds, batches_by_length, open_session, open_tokenizer, prepare
+
+CONFIDENCE_DECIMALS = 4
+
+
+def calibrated(logits: NDArray[np.float32], *, temperature: float) -> NDArray[np.float64]:
+    """Turn logits into calibrated probabilities: softmax of logits / temperature, row by row.
+
+    Shapes (texts, labels) in and out. The temperature is fitted on the validation split
+    (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    weights = np.exp(scaled)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+class IntentClassifier:
+    """One model version, open and ready. Immutable: a swap assigns another object."""
+
+    def __init__(self, folder: Path, *, threads: int = 1, max_batch: int = 32) -> None:
+        """Open `model.onnx`, `tokenizer.json` and `manifest.json` of a version's folder.
+
+        Raises ArtifactError when the graph's outputs do not match the manifest's labels or a
+        forward pass gives something else than finite numbers.
+        """
+        manifest = json.loads((folder / "manifest.json").read_text())
+        self.version: str = manifest["version"]
+        self.labels: tuple[str, ...] = tuple(manifest["labels"])
+        self.temperature = float(manifest["temperature"])
+        self._max_batch = max_batch
+        self._tokenizer = open_tokenizer(folder / "tokenizer.json")
+        self._session = open_session(folder / "model.onnx", threads=threads)
+        self._prove_one_pass()
+
+    def prepare(self, texts: list[str]) -> Feeds:
+        return prepare(self._tokenizer, texts)
+
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        """Return logits: shape (texts, labels)."""
+        (logits,) = self._session.run(["logits"], feeds)
+        return np.asarray(logits, dtype=np.float32)
+
+    def finish(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return calibrated probabilities: shape (texts, labels)."""
+        return calibrated(logits, temperature=self.temperature)
+
+    def logits(self, texts: list[str]) -> NDArray[np.float32]:
+        """Return logits in the order of the texts: shape (texts, labels)."""
+        rows_out = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        for rows in batches_by_length(texts, max_batch=self._max_batch):
+            rows_out[rows] = self.run(self.prepare([texts[row] for row in rows]))
+        return rows_out
+
+    def predict(self, texts: list[str], *, top: int = 3) -> list[Prediction]:
+        """Return the `top` likeliest intents of each text, best first; ties go by label order."""
+        if not texts:
+            return []
+        probabilities = self.finish(self.logits(texts))
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return [
+            Prediction(
+                alternatives=tuple(
+                    IntentProbability(
+                        self.labels[column], round(float(row[column]), CONFIDENCE_DECIMALS)
+                    )
+                    for column in columns
+                ),
+                model_version=self.version,
+            )
+            for row, columns in zip(probabilities, best, strict=True)
+        ]
+
+    def _prove_one_pass(self) -> None:
+        logits = self.run(self.prepare(["where is the library"]))
+        if logits.shape != (1, len(self.labels)):
+            raise ArtifactError(
+                f"{self.version} gives {logits.shape[1]} scores for {len(self.labels)} labels."
+            )
+        if not np.isfinite(logits).all():
+            raise ArtifactError(f"{self.version} gives scores that are not numbers.")

@@ -1,0 +1,59 @@
+"""Texts to unit vectors: all-MiniLM-L6-v2 in fp32, so that a vector does not depend on its batch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from contracts.records import Vectors
+from models.session import Feeds, batches_by_length, open_session, open_tokenizer, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpace:
+    """What makes two vectors comparable. `fingerprint` names it in every row and answer."""
+
+    fingerprint: str
+    model: str
+    revision: str
+    quantisation: str
+    dims: int
+    normalised: bool
+
+    @classmethod
+    def read(cls, folder: Path) -> "VectorSpace":
+        """Read `space.json` of an encoder folder. Raises FileNotFoundError when there is none."""
+        return cls(**json.loads((folder / "space.json").read_text()))
+
+
+class Encoder:
+    """The embedder's model, open and ready: `encode` is prepare → run → finish."""
+
+    def __init__(self, folder: Path, *, threads: int = 1, max_batch: int = 32) -> None:
+        """Open `model.onnx`, `tokenizer.json` and `space.json` of `folder`."""
+        self.space = VectorSpace.read(folder)
+        self._max_batch = max_batch
+        self._tokenizer = open_tokenizer(folder / "tokenizer.json")
+        self._session = open_session(folder / "model.onnx", threads=threads)
+
+    def prepare(self, texts: list[str]) -> Feeds:
+        return prepare(self._tokenizer, texts)
+
+    def run(self, feeds: Feeds) -> Vectors:
+        """Return pooled sentence vectors, not yet of unit length: shape (texts, dims)."""
+        (pooled,) = self._session.run(["sentence_embedding"], feeds)
+        return np.asarray(pooled, dtype=np.float32)
+
+    def finish(self, pooled: Vectors) -> Vectors:
+        """Bring each row to unit length."""
+        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
+        return pooled / np.maximum(norms, np.float32(1e-12))
+
+    def encode(self, texts: list[str]) -> Vectors:
+        """Return one unit vector a text, in their order: shape (texts, dims), float32."""
+        vectors = np.empty((len(texts), self.space.dims), dtype=np.float32)
+        for rows in batches_by_length(texts, max_batch=self._max_batch):
+            feeds = self.prepare([texts[row] for row in rows])
+            vectors[rows] = self.finish(self.run(feeds))
+        return vectors

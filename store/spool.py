@@ -1,0 +1,165 @@
+"""A local append-only file between a 200 and Postgres: what was answered outlives the process.
+
+One folder a process, one segment file after another, one JSON object a line. An append is one
+`write` to a file opened with O_APPEND: the kernel has it when the process dies, so only a node
+that loses power can lose it (the window is the flush interval). A segment goes when Postgres has
+its rows. The folder's lock tells the living from the dead: whoever gets a dead one's lock adopts it.
+"""
+
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from contracts.errors import HubError
+from contracts.records import Feedback, Interaction
+from store.interactions import Row
+
+MAX_SEGMENT_ROWS = 2_000
+"""A segment is stored in one transaction: this bounds it after a long outage."""
+
+
+class SpoolFull(HubError):
+    """The disk has no room for the interaction log; the answer was withheld rather than lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One closed file of a spool and the rows that it holds."""
+
+    file: Path
+    interactions: tuple[Row, ...]
+    feedback: tuple[Row, ...]
+
+    def __len__(self) -> int:
+        return len(self.interactions) + len(self.feedback)
+
+
+class Spool:
+    """One process's own spool. Not thread-safe: it belongs to one event loop."""
+
+    def __init__(self, root: Path) -> None:
+        """Make a folder of its own under `root` and hold its lock as long as the process lives."""
+        name = uuid.uuid4().hex
+        # Locked under a name that no adopter looks at, then renamed: it is never found unlocked.
+        hidden = root / f".{name}"
+        hidden.mkdir(parents=True)
+        self._lock = _hold_lock(hidden)
+        self.folder = hidden.rename(root / name)
+        self._number = 0
+        self._rows = 0
+        self._file: int | None = None
+        self.depth = 0
+        """Rows appended and not yet released."""
+
+    def append(self, record: Interaction | Feedback) -> None:
+        """Write one record and return when the kernel has it. Raises SpoolFull when the disk refuses."""
+        line = orjson.dumps({"kind": type(record).__name__, "row": record}) + b"\n"
+        try:
+            if self._file is None:
+                self._file = os.open(
+                    self.folder / f"{self._number:012d}.jsonl",
+                    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                    0o600,
+                )
+            written = os.write(self._file, line)
+        except OSError as error:
+            raise SpoolFull(f"{self.folder}: {error.strerror}.") from error
+        if written != len(line):
+            # The torn line ends its segment; a reader skips it.
+            self.cut()
+            raise SpoolFull(f"{self.folder}: no space left.")
+        self.depth += 1
+        self._rows += 1
+        if self._rows >= MAX_SEGMENT_ROWS:
+            self.cut()
+
+    def cut(self) -> None:
+        """Close the segment that is being written; the next append opens another."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+            self._number += 1
+            self._rows = 0
+
+    def closed(self) -> list[Path]:
+        """Return the closed segments' files, oldest first."""
+        files = sorted(self.folder.glob("*.jsonl"))
+        return files if self._file is None else files[:-1]
+
+    def release(self, segment: Segment) -> None:
+        """Forget a segment whose rows Postgres has."""
+        segment.file.unlink()
+        self.depth -= len(segment)
+
+    def close(self) -> None:
+        """Give the folder up: it goes when it is empty, else another process adopts it."""
+        self.cut()
+        if self._lock is not None:
+            if not self.closed():
+                shutil.rmtree(self.folder)
+            os.close(self._lock)
+            self._lock = None
+
+
+def read_segment(file: Path) -> Segment:
+    """Read a closed segment. A torn line (its writer died in the write) was never answered."""
+    rows: dict[str, list[Row]] = {Interaction.__name__: [], Feedback.__name__: []}
+    for line in file.read_bytes().split(b"\n"):
+        try:
+            entry = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        rows[entry["kind"]].append(entry["row"])
+    return Segment(file, tuple(rows[Interaction.__name__]), tuple(rows[Feedback.__name__]))
+
+
+class Orphan:
+    """A dead process's spool, held by its adopter until its rows are stored."""
+
+    def __init__(self, folder: Path, *, lock: int) -> None:
+        self.folder = folder
+        self._lock = lock
+
+    def closed(self) -> list[Path]:
+        """Return its segments' files, oldest first: nobody writes to them any more."""
+        return sorted(self.folder.glob("*.jsonl"))
+
+    def release(self, segment: Segment) -> None:
+        segment.file.unlink()
+
+    def let_go(self) -> None:
+        """Remove the folder when nothing is left in it, else leave it for a later try."""
+        if not self.closed():
+            shutil.rmtree(self.folder)
+        os.close(self._lock)
+
+
+def adopt_orphans(root: Path) -> Iterator[Orphan]:
+    """Find spools under `root` whose process died, and take their locks."""
+    if not root.is_dir():
+        return
+    for folder in sorted(root.iterdir()):
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        if (lock := _hold_lock(folder)) is not None:
+            yield Orphan(folder, lock=lock)
+
+
+def _hold_lock(folder: Path) -> int | None:
+    """Take a folder's lock and return its descriptor, or None when a living process has it."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:  # its adopter removed it between the listing and now
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
