@@ -1,0 +1,3 @@
+"""Search over what the university wrote."""
+
+SERVER_OPTIONS = {"jit": "off"}

@@ -1,0 +1,83 @@
+"""One embedded Postgres a session, and a database of its own for each test, cloned from a template."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+
+from store.database import Connection, Pool, connect, open_pool
+from store.embedded import EmbeddedPostgres
+from store.migrate import migrate
+from store.retrieval import SERVER_OPTIONS
+
+TEMPLATE = "hub_template"
+_numbers = itertools.count(1)
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the URL of another database on the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A running server of this session's own. Nothing in it outlives the session, so no fsync."""
+    home: Path = tmp_path_factory.mktemp("postgres-home")
+    with EmbeddedPostgres(home, options={"fsync": "off", "full_page_writes": "off"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: EmbeddedPostgres) -> str:
+    """The URL of a database with every migration applied; cloned, never connected to by a test."""
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    url = with_database(postgres.url, TEMPLATE)
+    with connect(url, vectors=False) as connection:
+        migrate(connection)
+    return url
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The URL of a database without any table."""
+    yield from _clone(postgres.url, template="template0")
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """The URL of this test's own database, migrations applied."""
+    yield from _clone(postgres.url, template=urlsplit(template_database).path.lstrip("/"))
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[Connection]:
+    """One connection to this test's own database, in autocommit, pgvector registered."""
+    with connect(database_url) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """An open pool over this test's own database, set up as the retriever's."""
+    opened = open_pool(database_url, size=2, options=SERVER_OPTIONS)
+    await opened.open(wait=True)
+    yield opened
+    await opened.close()
+
+
+def _clone(server_url: str, *, template: str) -> Iterator[str]:
+    name = f"hub_test_{next(_numbers)}"
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        yield with_database(server_url, name)
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
