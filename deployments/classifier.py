@@ -11,7 +11,7 @@ from ray import serve
 from contracts.errors import ArtifactError, HubError
 from contracts.records import Prediction
 from contracts.settings import Settings
-from deployments.memory import report_memory
+from deployments.replica import replica_name, report_memory
 from deployments.metrics import metrics
 from models.classifier import IntentClassifier
 from store.artifacts import open_store
@@ -90,6 +90,7 @@ class Classifier:
         settings = Settings()
         registry = Registry(open_store(settings.artifacts_root))
         self._holder = VersionHolder(registry, cache_dir=settings.home_dir / "cache")
+        self._name = replica_name()
         metrics().model_version.set(1, {"version": self._holder.current.version})
         log.info("classifier ready with %s", self._holder.current.version)
 
@@ -98,14 +99,14 @@ class Classifier:
         version = user_config.get("version")
         self._holder.want(version if isinstance(version, str) else None)
 
-    async def classify(self, texts: list[str]) -> list[Prediction]:
-        """Return one prediction a query, in order, all of one version."""
-        return self._holder.current.predict(texts)
+    async def classify(self, texts: list[str]) -> tuple[str, list[Prediction]]:
+        """Return this replica and one prediction a query, in order, all of one version."""
+        return self._name, self._holder.current.predict(texts)
 
     async def report(self) -> dict[str, Any]:
         """Say what this replica really holds; a ReplicaModel of the contract."""
         return {
-            "replica": serve.get_replica_context().replica_id.unique_id,
+            "replica": self._name,
             "version": self._holder.current.version,
             "wanted": self._holder.wanted,
             "error": self._holder.error,

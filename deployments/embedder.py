@@ -11,7 +11,7 @@ from contracts.records import Vectors
 from contracts.settings import Settings
 from deployments.autoscaling import QUERIES_RUNNING, QUERIES_WAITING
 from deployments.embedding_cache import CachedEncoder, SharedCache, Task
-from deployments.memory import report_memory
+from deployments.replica import replica_name, report_memory
 from deployments.metrics import metrics
 from models.encoder import Encoder
 
@@ -59,20 +59,22 @@ class Embedder:
             shared=shared,
             count=lambda tier, texts: metrics().cache.inc(texts, {"tier": tier}) if texts else None,
         )
+        self._name = replica_name()
         self._running = 0
         self._waiting = 0
         self._heard_at_s = 0.0
         log.info("embedder ready in space %s", encoder.fingerprint)
 
-    async def embed(self, texts: list[str], waiting: int = 0) -> tuple[str, Vectors]:
-        """Return the space's fingerprint and one unit vector a query, in order.
+    async def embed(self, texts: list[str], waiting: int = 0) -> tuple[str, str, Vectors]:
+        """Return this replica, the space's fingerprint and one unit vector a query, in order.
 
         `waiting` is how many queries the ingress still holds: the autoscaler must know.
         """
         self._waiting, self._heard_at_s = waiting, time.monotonic()
         self._running += len(texts)
         try:
-            return self._cached.fingerprint, await self._cached.embed(texts, task="query")
+            vectors = await self._cached.embed(texts, task="query")
+            return self._name, self._cached.fingerprint, vectors
         finally:
             self._running -= len(texts)
 

@@ -6,7 +6,7 @@ from ray import serve
 
 from contracts.records import RetrievedNode, Search
 from contracts.settings import Settings
-from deployments.memory import report_memory
+from deployments.replica import replica_name, report_memory
 from store.database import open_pool
 from store.embedded import database_url
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
@@ -24,6 +24,7 @@ class Retriever:
             database_url(settings), size=settings.database_pool_size, options=SERVER_OPTIONS
         )
         self._search = KnowledgeSearch(self._pool)
+        self._name = replica_name()
         self._is_open = False
 
     async def _open(self) -> None:
@@ -32,13 +33,13 @@ class Retriever:
             self._is_open = True
             await self._pool.open(wait=False)
 
-    async def retrieve(self, searches: list[Search]) -> list[list[RetrievedNode]]:
-        """Return each search's nodes, best first, in the order of the searches.
+    async def retrieve(self, searches: list[Search]) -> tuple[str, list[list[RetrievedNode]]]:
+        """Return this replica and each search's nodes, best first, in the order of the searches.
 
         Raises psycopg's errors or PoolTimeout when the database is away.
         """
         await self._open()
-        return await self._search.search(searches)
+        return self._name, await self._search.search(searches)
 
     async def check(self) -> None:
         """A real SQL query over the real tables; raises when it fails. The ingress asks this."""

@@ -1,6 +1,8 @@
-"""How much memory a replica really holds."""
+"""What a replica knows of itself: its name and its memory."""
 
 from pathlib import Path
+
+from ray import serve
 
 from deployments.metrics import metrics
 
@@ -18,3 +20,8 @@ def report_memory(deployment: str) -> int:
     held = resident_bytes()
     metrics().memory_bytes.set(held, {"deployment": deployment})
     return held
+
+
+def replica_name() -> str:
+    """Return the name under which Serve knows this replica."""
+    return str(serve.get_replica_context().replica_id.unique_id)

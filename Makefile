@@ -1,0 +1,41 @@
+# One command each. `make run` and `make test` set up what they need.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export HF_HUB_OFFLINE := 1
+
+.PHONY: run ask test prove bench check clean
+
+run: $(STAMP)
+	@exec $(BIN)/python -m scripts.run
+
+ask: $(STAMP)
+	@$(BIN)/python -m scripts.ask "$(Q)"
+
+test: $(STAMP)
+	$(BIN)/python -m scripts.test
+
+prove: $(STAMP)
+	$(BIN)/python -m pytest -m prove -o addopts="--strict-markers -ra"
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.serving
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# torch first and alone: its pinned version must be there before anything else asks for "any torch".
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV) || { \
+	  echo "This needs Python 3.11 with venv: install it, or run make with PYTHON=/path/to/python3.11"; exit 1; }; }
+	@echo "installing the pinned dependencies (the first time this takes a few minutes)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .hub

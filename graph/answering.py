@@ -1,0 +1,219 @@
+"""A query's way through the graph: classify and embed, then retrieve, then say what came of it."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from contracts.messages import Alternative, Crisis, QueryAnswer, QueryRequest, Result
+from contracts.outcome import MESSAGES, OUT_OF_SCOPE, decide
+from contracts.records import (
+    IntentProbability,
+    Interaction,
+    Prediction,
+    RetrievedNode,
+    Search,
+    Vector,
+)
+from graph.coalescer import Coalescer
+from graph.crisis import CrisisDetector
+from store.identity import asked_at, issue_interaction_id
+from store.redaction import redact
+
+FIRST_STAGE_SHARE = 0.6
+"""Of the deadline; what classify and embed have not given by then, retrieval goes without."""
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The three deployments, as the ingress calls them."""
+
+    classify: Coalescer[str, Prediction]
+    embed: Coalescer[str, tuple[str, Vector]]
+    retrieve: Coalescer[Search, list[RetrievedNode]]
+
+
+@dataclass(slots=True)
+class _Course:
+    """What is known of one query so far."""
+
+    started_s: float = field(default_factory=time.perf_counter)
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.started_s
+
+    def note(self, stage: str, *, since_s: float) -> None:
+        self.timings_ms[stage] = round((time.perf_counter() - since_s) * 1000, 1)
+
+
+class Answerer:
+    """Answers queries over the stages; whatever is missing is named in `degraded`."""
+
+    def __init__(self, stages: Stages, *, crisis: CrisisDetector, secret: bytes) -> None:
+        self._stages = stages
+        self._crisis = crisis
+        self._secret = secret
+
+    async def answer(
+        self, request: QueryRequest, *, session_id: str
+    ) -> tuple[QueryAnswer, Interaction]:
+        """Return the answer and the interaction to be logged; never raises for a stage that fails.
+
+        Nothing waits past `deadline_ms`. The text is redacted first: no stage, cache or log sees
+        what the redaction seam takes out.
+        """
+        course = _Course()
+        card = self._crisis.match(request.text)
+        text = redact(request.text)
+        deadline_s = request.deadline_ms / 1000
+
+        classifying = self._timed(self._stages.classify.submit(text), course, "classify")
+        embedding = self._timed(self._stages.embed.submit(text), course, "embed")
+        await asyncio.wait(
+            (classifying, embedding), timeout=deadline_s * FIRST_STAGE_SHARE - course.elapsed_s()
+        )
+        prediction = _result_of(classifying)
+        embedded = _result_of(embedding)
+
+        search = _search(text, request=request, prediction=prediction, embedded=embedded)
+        retrieving = self._timed(self._stages.retrieve.submit(search), course, "retrieve")
+        pending = {retrieving} if prediction else {retrieving, classifying}
+        await asyncio.wait(pending, timeout=max(0.0, deadline_s - course.elapsed_s()))
+        nodes = _result_of(retrieving)
+        prediction = prediction or _result_of(classifying)
+        for future in (classifying, embedding, retrieving):
+            future.cancel()
+
+        degraded = [
+            stage
+            for stage, found in (
+                ("classifier", prediction),
+                ("embedder", embedded),
+                ("retriever", nodes),
+            )
+            if found is None
+        ]
+        course.note("total", since_s=course.started_s)
+        answer = _compose(
+            interaction_id=issue_interaction_id(secret=self._secret),
+            crisis=Crisis(title=card.title, text=card.text, phone=card.phone, url=card.url)
+            if card
+            else None,
+            prediction=prediction,
+            space=embedded[0] if embedded else None,
+            nodes=nodes or [],
+            degraded=degraded,
+            timings_ms=course.timings_ms,
+        )
+        return answer, _interaction(answer, request=request, text=text, session_id=session_id)
+
+    @staticmethod
+    def _timed(future: asyncio.Future[T], course: _Course, stage: str) -> asyncio.Future[T]:
+        since_s = time.perf_counter()
+        future.add_done_callback(
+            lambda done: None if done.cancelled() else course.note(stage, since_s=since_s)
+        )
+        return future
+
+
+def _result_of(future: asyncio.Future[T]) -> T | None:
+    """The result of a stage, or None when it failed (its coalescer logged why) or is late."""
+    if not future.done() or future.cancelled() or future.exception() is not None:
+        return None
+    return future.result()
+
+
+def _search(
+    text: str,
+    *,
+    request: QueryRequest,
+    prediction: Prediction | None,
+    embedded: tuple[str, Vector] | None,
+) -> Search:
+    prefers = prediction is not None and prediction.intent != OUT_OF_SCOPE
+    return Search(
+        text=text,
+        vector=np.asarray(embedded[1], dtype=np.float32) if embedded else None,
+        space=embedded[0] if embedded else None,
+        intent=prediction.intent if prediction and prefers else None,
+        confidence=prediction.confidence if prediction and prefers else 0.0,
+        top_k=request.top_k,
+        tags=request.tags,
+    )
+
+
+def _compose(
+    *,
+    interaction_id: str,
+    crisis: Crisis | None,
+    prediction: Prediction | None,
+    space: str | None,
+    nodes: list[RetrievedNode],
+    degraded: list[str],
+    timings_ms: dict[str, float],
+) -> QueryAnswer:
+    alternatives = prediction.alternatives if prediction else ()
+    outcome, because = decide(
+        prediction.intent if prediction else None,
+        confidence=prediction.confidence if prediction else None,
+        runner_up=alternatives[1].confidence if len(alternatives) > 1 else None,
+    )
+    return QueryAnswer(
+        interaction_id=interaction_id,
+        outcome=outcome,
+        message=None if crisis else MESSAGES[outcome],
+        crisis=crisis,
+        intent=prediction.intent if prediction else None,
+        confidence=prediction.confidence if prediction else None,
+        is_confused=outcome != "answered",
+        confused_because=because,
+        alternatives=[
+            Alternative(intent=one.intent, confidence=one.confidence) for one in alternatives
+        ],
+        results=[
+            Result(
+                id=node.id,
+                title=node.title,
+                snippet=node.snippet,
+                url=node.url,
+                intent=node.intent,
+                score=node.score,
+            )
+            for node in nodes
+        ],
+        degraded=degraded,
+        model_version=prediction.model_version if prediction else None,
+        embedding_space=space,
+        timings_ms=timings_ms,
+    )
+
+
+def _interaction(
+    answer: QueryAnswer, *, request: QueryRequest, text: str, session_id: str
+) -> Interaction:
+    return Interaction(
+        interaction_id=answer.interaction_id,
+        asked_at=asked_at(answer.interaction_id),
+        session_id=session_id,
+        request_id=str(request.request_id) if request.request_id else None,
+        query_text=text,
+        outcome=answer.outcome,
+        confused_because=answer.confused_because,
+        intent=answer.intent,
+        confidence=answer.confidence,
+        alternatives=tuple(
+            IntentProbability(one.intent, one.confidence) for one in answer.alternatives
+        ),
+        result_ids=tuple(result.id for result in answer.results),
+        degraded=tuple(answer.degraded),
+        is_crisis=answer.crisis is not None,
+        model_version=answer.model_version,
+        embedding_space=answer.embedding_space,
+        timings_ms=answer.timings_ms,
+    )

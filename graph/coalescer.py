@@ -1,0 +1,122 @@
+"""Concurrent queries share hops: what is waiting goes out as one call.
+
+A hop costs about 2 ms whatever it carries (DESIGN, decision 5), so a stage has few calls in
+flight and each takes everything that waited meanwhile. One query alone goes out at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ray.exceptions import RayTaskError
+
+MAX_BATCH = 32
+CALL_TIMEOUT_S = 10.0
+HEARD_FOR_S = 5.0
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[Result]):
+    """What a replica answers to one call: a result a query, and the replica's name."""
+
+    results: list[Result]
+    replica: str
+
+
+class Coalescer(Generic[Item, Result]):
+    """Collects the items of one stage and calls for many at once. Belongs to one event loop.
+
+    One call more is in flight than replicas were lately heard of, so that each replica finds its
+    next batch waiting, and a new replica is noticed.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        call: Callable[[list[Item], int], Awaitable[Reply[Result]]],
+        *,
+        count: Callable[[str, int], None] = lambda stage, size: None,
+    ) -> None:
+        """`call(items, waiting)` sends one batch; `waiting` is how many items stay behind."""
+        self._stage = stage
+        self._call = call
+        self._count = count
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._heard: dict[str, float] = {}
+        self._is_scheduled = False
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Queue one item and return the future of its result. Cancelling it drops the item."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((item, future))
+        self._schedule(loop)
+        return future
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        # At the end of this turn of the loop: whatever else arrives in it shares the call.
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._send)
+
+    def _limit(self) -> int:
+        now = time.monotonic()
+        self._heard = {r: at for r, at in self._heard.items() if now - at < HEARD_FOR_S}
+        return max(1, len(self._heard)) + 1
+
+    def _send(self) -> None:
+        self._is_scheduled = False
+        while self._waiting and len(self._calls) < self._limit():
+            batch: list[tuple[Item, asyncio.Future[Result]]] = []
+            while self._waiting and len(batch) < MAX_BATCH:
+                entry = self._waiting.popleft()
+                if not entry[1].done():  # its query gave up meanwhile
+                    batch.append(entry)
+            if batch:
+                self._count(self._stage, len(batch))
+                task = asyncio.create_task(self._carry(batch))
+                self._calls.add(task)
+                task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        if self._waiting:
+            self._send()
+
+    async def _carry(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        items = [item for item, _ in batch]
+        try:
+            reply = await self._reply(items)
+        except Exception as error:  # the stage is missing: each query says so in `degraded`
+            log.warning("%s failed for %d queries: %r", self._stage, len(items), error)
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # seen, also when its query gave up
+            return
+        self._heard[reply.replica] = time.monotonic()
+        for (_, future), result in zip(batch, reply.results, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    async def _reply(self, items: list[Item]) -> Reply[Result]:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await self._call(items, len(self._waiting))
+        except (RayTaskError, TimeoutError):
+            raise
+        except Exception as error:
+            # The replica died or left with our call: the queries change nothing, so ask again once.
+            log.info("%s call failed (%r), asking again", self._stage, error)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await self._call(items, len(self._waiting))

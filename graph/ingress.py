@@ -1,0 +1,127 @@
+"""The ingress deployment: handles to the stages, the service over them, and its HTTP door."""
+
+import asyncio
+import logging
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from contracts.messages import ReplicaModel
+from contracts.records import Prediction, RetrievedNode, Search, Vector
+from contracts.settings import DATA, Settings
+from deployments.replica import report_memory
+from deployments.metrics import metrics
+from graph.answering import Answerer, Stages
+from graph.coalescer import Coalescer, Reply
+from graph.crisis import CrisisDetector
+from graph.http import build_http
+from graph.replay import RequestMemory
+from graph.service import Probes, Service
+from store.artifacts import open_store
+from store.database import open_pool
+from store.embedded import database_url
+from store.logbook import Logbook
+from store.registry import Registry
+
+log = logging.getLogger("ray.serve")
+
+
+def _service() -> Service:
+    return serve.get_replica_context().servable_object.service
+
+
+@serve.deployment
+@serve.ingress(lambda: build_http(_service))
+class Ingress:
+    """One replica: it holds the spool, so that what it answered is written before it is given."""
+
+    def __init__(
+        self,
+        classifier: DeploymentHandle,
+        embedder: DeploymentHandle,
+        retriever: DeploymentHandle,
+    ) -> None:
+        self._classifier, self._embedder, self._retriever = (
+            handle.options(request_serialization="pickle", response_serialization="pickle")
+            for handle in (classifier, embedder, retriever)
+        )
+        self._settings = Settings()
+        self._registry = Registry(open_store(self._settings.artifacts_root))
+        self._service: Service | None = None
+
+    @property
+    def service(self) -> Service:
+        """The service, made at the first use: its tasks and pool belong to the running loop."""
+        if self._service is None:
+            self._service = self._start()
+        return self._service
+
+    def _start(self) -> Service:
+        pool = open_pool(database_url(self._settings), size=self._settings.database_pool_size)
+        self._opening = asyncio.create_task(pool.open(wait=False))
+        count = metrics().batch_size.observe
+        stages = Stages(
+            classify=Coalescer("classifier", self._classify, count=lambda s, n: count(n, {"stage": s})),
+            embed=Coalescer("embedder", self._embed, count=lambda s, n: count(n, {"stage": s})),
+            retrieve=Coalescer("retriever", self._retrieve, count=lambda s, n: count(n, {"stage": s})),
+        )
+        self._logbook = Logbook(
+            pool,
+            root=self._settings.spool_dir,
+            retention_days=self._settings.retention_days,
+            on_commit=self._settings.log_sync == "commit",
+            count_stored=lambda kind, rows: metrics().spool_stored.inc(rows, {"kind": kind}),
+        )
+        return Service(
+            settings=self._settings,
+            answerer=Answerer(
+                stages,
+                crisis=CrisisDetector.from_yaml(DATA / "crisis.yaml"),
+                secret=self._settings.require_secret(),
+            ),
+            logbook=self._logbook,
+            memory=RequestMemory(pool),
+            probes=Probes(
+                stages={
+                    "classifier": lambda: stages.classify.submit("ready"),
+                    "embedder": lambda: stages.embed.submit("ready"),
+                    "retriever": self._check_retriever,
+                },
+                replicas=self._replicas,
+                champion=self._champion,
+            ),
+        )
+
+    async def _classify(self, texts: list[str], waiting: int) -> Reply[Prediction]:
+        replica, predictions = await self._classifier.classify.remote(texts)
+        return Reply(predictions, replica)
+
+    async def _embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector]]:
+        replica, space, vectors = await self._embedder.embed.remote(texts, waiting)
+        return Reply([(space, vector) for vector in vectors], replica)
+
+    async def _retrieve(self, searches: list[Search], waiting: int) -> Reply[list[RetrievedNode]]:
+        replica, found = await self._retriever.retrieve.remote(searches)
+        return Reply(found, replica)
+
+    async def _check_retriever(self) -> None:
+        await self._retriever.check.remote()
+
+    async def _replicas(self) -> list[ReplicaModel]:
+        response = self._classifier.broadcast("report")
+        reports: list[dict[str, Any]] = await response.results_async()
+        return [ReplicaModel(**report) for report in reports]
+
+    async def _champion(self) -> str | None:
+        champion = await asyncio.to_thread(self._registry.champion)
+        return champion.version if champion else None
+
+    async def check_health(self) -> None:
+        """Alive and able to write its spool; stages that are away are not this replica's illness."""
+        report_memory("ingress")
+        metrics().spool_depth.set(self.service and self._logbook.depth)
+
+    async def __del__(self) -> None:
+        if self._service is not None:
+            await self._logbook.close()

@@ -1,0 +1,199 @@
+"""What the hub does for a caller, apart from HTTP: ask, take feedback, say how it is."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from contracts.messages import (
+    FeedbackAnswer,
+    FeedbackRequest,
+    Models,
+    QueryAnswer,
+    QueryRequest,
+    Readiness,
+    ReplicaModel,
+)
+from contracts.records import Feedback
+from contracts.settings import Settings
+from contracts.text import digest
+from deployments.metrics import metrics
+from graph.admission import Quota, Room
+from graph.answering import Answerer
+from graph.problems import ProblemError
+from graph.replay import RequestMemory
+from store.identity import asked_at, is_interaction_id, issue_session, session_of
+from store.logbook import Logbook
+from store.redaction import redact
+from store.spool import SpoolFull
+
+READY_FOR_S = 1.0
+PROBE_TIMEOUT_S = 2.0
+
+log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a session, and the token to be sent back when the session is new."""
+
+    session_id: str
+    address: str
+    new_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """How the parts are asked how they are; each raises when its part is away."""
+
+    stages: dict[str, Callable[[], Awaitable[object]]]
+    replicas: Callable[[], Awaitable[list[ReplicaModel]]]
+    champion: Callable[[], Awaitable[str | None]]
+
+
+class Service:
+    """One ingress replica's service. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        answerer: Answerer,
+        logbook: Logbook,
+        memory: RequestMemory,
+        probes: Probes,
+    ) -> None:
+        self._secret = settings.require_secret()
+        self._answerer = answerer
+        self._logbook = logbook
+        self._memory = memory
+        self._probes = probes
+        self._quota = Quota(per_minute=settings.quota_per_minute)
+        self._address_quota = Quota(per_minute=settings.quota_per_address)
+        self._room = Room(limit=settings.max_waiting)
+        self._readiness: tuple[float, asyncio.Task[Readiness]] | None = None
+        self._tasks: set[asyncio.Task[QueryAnswer]] = set()
+
+    def caller(self, token: str, *, address: str) -> Caller:
+        """Recognise a session's token, or open a new session."""
+        session_id = session_of(token, secret=self._secret) if token else None
+        if session_id is not None:
+            return Caller(session_id, address)
+        session_id, new_token = issue_session(secret=self._secret)
+        return Caller(session_id, address, new_token)
+
+    async def ask(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
+        """Answer a query; it is written down before this returns.
+
+        A caller that hangs up cancels the waiting, not the work: the query is logged all the same.
+        Raises ProblemError 409, 429 and 503.
+        """
+        try:
+            self._address_quota.take(caller.address)
+            self._quota.take(caller.session_id)
+            self._room.enter()
+        except ProblemError as error:
+            metrics().requests.inc(1, {"path": "/v1/query", "status": str(error.status)})
+            raise
+        task = asyncio.create_task(self._ask(request, caller=caller))
+        self._tasks.add(task)
+        task.add_done_callback(self._left)
+        return await asyncio.shield(task)
+
+    def _left(self, task: asyncio.Task[QueryAnswer]) -> None:
+        self._room.leave()
+        self._tasks.discard(task)
+        failed = task.cancelled() or task.exception() is not None
+        error = None if task.cancelled() else task.exception()
+        status = str(error.status) if isinstance(error, ProblemError) else "500"
+        metrics().requests.inc(1, {"path": "/v1/query", "status": status if failed else "200"})
+        metrics().waiting.set(self._room.inside)
+
+    async def _ask(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
+        if request.request_id is None:
+            return await self._answer(request, caller=caller)
+        return await self._memory.once(
+            session_id=caller.session_id,
+            request_id=str(request.request_id),
+            text_digest=digest(request.text),
+            deadline_s=request.deadline_ms / 1000,
+            answer=lambda: self._answer(request, caller=caller),
+        )
+
+    async def _answer(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
+        answer, interaction = await self._answerer.answer(request, session_id=caller.session_id)
+        try:
+            await self._logbook.write(interaction)
+        except SpoolFull as error:
+            log.error("%s", error)
+            raise ProblemError(
+                503, "The hub cannot write anything down just now.", kind="log", retry_after_s=5
+            ) from error
+        self._observe(answer)
+        if answer.intent is None and "retriever" in answer.degraded and answer.crisis is None:
+            raise ProblemError(
+                503,
+                "The hub can neither understand nor look anything up just now.",
+                kind="nothing-to-say",
+                retry_after_s=2,
+            )
+        return answer
+
+    async def take_feedback(self, request: FeedbackRequest, *, caller: Caller) -> FeedbackAnswer:
+        """Keep a thumb. Raises ProblemError 404 when the interaction is not this hub's, and 429."""
+        self._quota.take(caller.session_id)
+        if not is_interaction_id(request.interaction_id, secret=self._secret):
+            raise ProblemError(404, "There is no such interaction.", kind="unknown-interaction")
+        stored = await self._logbook.give(
+            Feedback(
+                interaction_id=request.interaction_id,
+                asked_at=asked_at(request.interaction_id),
+                score=request.score,
+                comment=redact(request.comment) if request.comment else None,
+                given_at=datetime.now(UTC),
+            )
+        )
+        status = "200" if stored else "202"
+        metrics().requests.inc(1, {"path": "/v1/feedback", "status": status})
+        return FeedbackAnswer(
+            interaction_id=request.interaction_id, status="stored" if stored else "pending"
+        )
+
+    async def readiness(self) -> Readiness:
+        """Say whether any answer is possible, from real probes at most a second old."""
+        now = time.monotonic()
+        if self._readiness is None or now - self._readiness[0] > READY_FOR_S:
+            self._readiness = (now, asyncio.create_task(self._probe()))
+        return await asyncio.shield(self._readiness[1])
+
+    async def _probe(self) -> Readiness:
+        names = list(self._probes.stages)
+        probes = (
+            asyncio.wait_for(self._probes.stages[name](), PROBE_TIMEOUT_S) for name in names
+        )
+        outcomes = await asyncio.gather(*probes, return_exceptions=True)
+        degraded = [
+            name
+            for name, outcome in zip(names, outcomes, strict=True)
+            if isinstance(outcome, BaseException)
+        ]
+        return Readiness(ready=not {"classifier", "retriever"} <= set(degraded), degraded=degraded)
+
+    async def models(self) -> Models:
+        """Say what the registry's champion is and what every classifier replica holds."""
+        champion, replicas = await asyncio.gather(
+            self._probes.champion(), self._probes.replicas()
+        )
+        return Models(champion=champion, replicas=replicas)
+
+    def _observe(self, answer: QueryAnswer) -> None:
+        metrics().outcomes.inc(1, {"outcome": answer.outcome})
+        metrics().spool_depth.set(self._logbook.depth)
+        for stage, milliseconds in answer.timings_ms.items():
+            metrics().stage_latency.observe(milliseconds, {"stage": stage})
+        for stage in answer.degraded:
+            metrics().degraded.inc(1, {"stage": stage})
+        if answer.confidence is not None:
+            metrics().confidence.observe(answer.confidence)

@@ -1,0 +1,1 @@
+"""One intention each, thin: what a person runs."""

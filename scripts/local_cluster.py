@@ -1,0 +1,371 @@
+"""A Ray cluster of our own on this machine: one head, our ports, our token; it stops with us."""
+
+import ctypes
+import hashlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from contracts.errors import HubError, PortInUse
+from contracts.settings import PROJECT, Settings
+
+START_TIMEOUT_S = 120.0
+DEPLOY_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 30.0
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+"""What deployments send each other is small: a small store keeps the laptop's memory free."""
+
+SERVE_CONFIG = PROJECT / "serve_config.yaml"
+
+
+class ClusterFailed(HubError):
+    """The Ray cluster did not start."""
+
+
+class DeployFailed(HubError):
+    """The application did not come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every port that a cluster of ours opens and that others could collide with."""
+
+    http: int
+    dashboard: int
+    gcs: int
+    haproxy_stats: int
+    haproxy_metrics: int
+    direct_ingress: int
+    agent_http: int
+    metrics_export: int
+
+    @classmethod
+    def around(cls, *, http: int, dashboard: int) -> "Ports":
+        """Choose free ports beside the two that people know."""
+        gcs, stats, metrics, agent, export = free_ports(5)
+        return cls(
+            http=http,
+            dashboard=dashboard,
+            gcs=gcs,
+            haproxy_stats=stats,
+            haproxy_metrics=metrics,
+            direct_ingress=_free_range(),
+            agent_http=agent,
+            metrics_export=export,
+        )
+
+
+DIRECT_INGRESS_PORTS = 200
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def require_free(port: int, *, host: str, setting: str) -> None:
+    """Raise PortInUse, naming the setting that moves it, when somebody listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUse(
+                f"Port {port} ({error.strerror}). Stop that program, or run with {setting}=<another port>."
+            ) from error
+
+
+def _free_range() -> int:
+    """Return the first port of a range for the replicas' direct ingress, below the ephemeral ones."""
+    for first in range(20_000, 32_000, 2 * DIRECT_INGRESS_PORTS):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", first))
+            except OSError:
+                continue
+            return first
+    raise PortInUse("No free range of ports between 20000 and 32000.")
+
+
+class LocalCluster:
+    """`ray start --head --block` as a child, and Serve's REST API over it."""
+
+    def __init__(
+        self, settings: Settings, *, ports: Ports | None = None, num_cpus: int | None = None
+    ) -> None:
+        """Nothing starts yet. Replicas read `settings` from the environment made here."""
+        self._settings = settings
+        self.ports = ports or Ports.around(http=settings.http_port, dashboard=settings.dashboard_port)
+        self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
+        self._folder = settings.home_dir / "ray"
+        # Unix sockets have 107 characters, and Ray's own part takes 70: a short name elsewhere.
+        name = hashlib.sha256(str(settings.home_dir).encode()).hexdigest()[:8]
+        self.temp_dir = Path(tempfile.gettempdir()) / f"hub-{name}"
+        self.token_file = self._folder / "auth_token"
+        self.log_file = self._folder / "head.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.dashboard}"
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.http}"
+
+    @property
+    def address(self) -> str:
+        """Where a driver connects: `ray.init(address=...)`."""
+        return f"127.0.0.1:{self.ports.gcs}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of the cluster and of whoever talks to it."""
+        haproxy = self.temp_dir / "haproxy"
+        ports = self.ports
+        return {
+            **os.environ,
+            **_hub_environment(self._settings),
+            "PYTHONPATH": os.pathsep.join(
+                part for part in (str(PROJECT), os.environ.get("PYTHONPATH")) if part
+            ),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(self.token_file),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+            "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
+            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.direct_ingress),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.direct_ingress + DIRECT_INGRESS_PORTS),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(
+                ports.direct_ingress + DIRECT_INGRESS_PORTS + 1
+            ),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(
+                ports.direct_ingress + 2 * DIRECT_INGRESS_PORTS - 1
+            ),
+            # A busy machine must still start and serve (DESIGN, decision 14).
+            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
+            "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+            "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+            "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
+        }
+
+    def start(self, *, progress: Callable[[str], None] = lambda line: None) -> None:
+        """Start the head and wait until its dashboard answers. Raises ClusterFailed or PortInUse."""
+        settings = self._settings
+        require_free(self.ports.http, host=settings.http_host, setting="HUB_HTTP_PORT")
+        require_free(self.ports.dashboard, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self.temp_dir / "haproxy").mkdir(parents=True, exist_ok=True)
+        self._write_token()
+        command = [
+            str(Path(sys.executable).with_name("ray")),
+            "start",
+            "--head",
+            "--block",
+            "--disable-usage-stats",
+            "--node-ip-address=127.0.0.1",
+            f"--port={self.ports.gcs}",
+            f"--temp-dir={self.temp_dir}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={self.ports.dashboard}",
+            f"--dashboard-agent-listen-port={self.ports.agent_http}",
+            f"--metrics-export-port={self.ports.metrics_export}",
+            "--ray-client-server-port=0",
+            f"--num-cpus={self._num_cpus}",
+            f"--object-store-memory={OBJECT_STORE_BYTES}",
+        ]
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches us alone; we stop the head ourselves
+                preexec_fn=_die_with_parent(),
+            )
+        progress("starting Ray")
+        self._wait_for_dashboard()
+
+    def deploy(
+        self,
+        *,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        progress: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Send serve_config.yaml and wait until the application runs.
+
+        `overrides` changes options of deployments by name (tests and benchmarks need it).
+        Raises DeployFailed with what Serve says of the deployment that failed.
+        """
+        config = yaml.safe_load(SERVE_CONFIG.read_text())
+        config["http_options"] = {"host": self._settings.http_host, "port": self.ports.http}
+        for deployment in config["applications"][0]["deployments"]:
+            deployment.update((overrides or {}).get(deployment["name"], {}))
+        self.api("PUT", "/api/serve/applications/", json=config)
+        deadline = time.monotonic() + DEPLOY_TIMEOUT_S
+        said = ""
+        while time.monotonic() < deadline:
+            self._require_alive()
+            application = self.application()
+            status = str(application.get("status", "NOT_STARTED"))
+            states = ", ".join(
+                f"{name} {one['status'].lower()}"
+                for name, one in application.get("deployments", {}).items()
+                if one["status"] != "HEALTHY"
+            )
+            line = f"deploying: {states or status.lower()}"
+            if line != said:
+                progress(line)
+                said = line
+            if status == "RUNNING":
+                return
+            if status in {"DEPLOY_FAILED", "UNHEALTHY"}:
+                raise DeployFailed(_reasons(application))
+            time.sleep(0.25)
+        raise DeployFailed(f"Not running after {DEPLOY_TIMEOUT_S:.0f} s: {said}")
+
+    def application(self) -> dict[str, Any]:
+        """Return Serve's view of the hub: status, deployments, replicas."""
+        applications = self.api("GET", "/api/serve/applications/").json()["applications"]
+        return dict(applications.get("hub", {}))
+
+    def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """Call the dashboard's REST API with the token. Raises httpx.HTTPStatusError on an error."""
+        response = httpx.request(
+            method,
+            self.dashboard_url + path,
+            headers={"Authorization": f"Bearer {self.token_file.read_text().strip()}"},
+            timeout=30,
+            **arguments,
+        )
+        response.raise_for_status()
+        return response
+
+    def wait_until_ready(self, *, timeout_s: float = 60.0) -> dict[str, Any]:
+        """Wait for /v1/readyz to answer 200 and return what it says. Raises DeployFailed."""
+        deadline = time.monotonic() + timeout_s
+        last = "no answer"
+        while time.monotonic() < deadline:
+            self._require_alive()
+            try:
+                response = httpx.get(self.http_url + "/v1/readyz", timeout=5)
+                if response.status_code == httpx.codes.OK:
+                    return dict(response.json())
+                last = f"{response.status_code} {response.text[:300]}"
+            except httpx.HTTPError as error:
+                last = repr(error)
+            time.sleep(0.1)
+        raise DeployFailed(f"/v1/readyz did not become ready within {timeout_s:.0f} s: {last}")
+
+    def watch(self) -> None:
+        """Stay until the head ends. Raises ClusterFailed then: it ended without being asked."""
+        assert self._process is not None, "start() comes first"
+        self._process.wait()
+        self._require_alive()
+
+    def stop(self) -> None:
+        """Stop the head and everything that it started; nothing else is touched."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        _kill_leftovers(self.temp_dir)
+
+    def _write_token(self) -> None:
+        if not self.token_file.exists():
+            self.token_file.touch(mode=0o600)
+            self.token_file.write_text(secrets.token_hex(32))
+
+    def _wait_for_dashboard(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self._require_alive()
+            try:
+                self.api("GET", "/api/serve/applications/")
+                return
+            except httpx.HTTPError:
+                time.sleep(0.1)
+        raise ClusterFailed(f"No dashboard after {START_TIMEOUT_S:.0f} s; see {self.log_file}.")
+
+    def _require_alive(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            tail = self.log_file.read_text(errors="replace").strip().splitlines()[-6:]
+            raise ClusterFailed(f"Its head ended. {self.log_file} says last:\n" + "\n".join(tail))
+
+
+def _hub_environment(settings: Settings) -> dict[str, str]:
+    """Say the settings again as environment, with `home` absolute and the secret in the clear."""
+    said = {f"HUB_{name.upper()}": value for name, value in settings.model_dump().items()}
+    said["HUB_HOME"] = settings.home_dir
+    said["HUB_SECRET"] = settings.secret.get_secret_value()
+    said["HUB_CORS_ORIGINS"] = None  # a list: it stays as the environment says it
+    return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _reasons(application: Mapping[str, Any]) -> str:
+    parts = [str(application.get("message", ""))]
+    parts += [
+        f"{name}: {one['status']} {one.get('message', '')}"
+        for name, one in application.get("deployments", {}).items()
+        if one["status"] != "HEALTHY"
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Return what the child runs first: it gets SIGTERM when this process is killed."""
+    prctl = ctypes.CDLL(None).prctl
+
+    def ask_kernel() -> None:
+        prctl(1, int(signal.SIGTERM))
+
+    return ask_kernel
+
+
+def _kill_leftovers(temp_dir: Path) -> None:
+    """Kill processes of this cluster that outlived the head: those that name its own temp folder."""
+    marker = os.fsencode(temp_dir)
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            named = marker in (entry / "cmdline").read_bytes()
+            if named or marker in (entry / "environ").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except (OSError, ProcessLookupError):
+            continue  # ended meanwhile, or not ours to see

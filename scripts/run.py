@@ -1,0 +1,137 @@
+"""`make run`: the whole hub on this machine, from nothing to a first answer."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+from pydantic import SecretStr, ValidationError
+from rich.console import Console
+
+from contracts.errors import HubError, SettingsError
+from contracts.settings import Settings
+from scripts.ask import ask, show
+from scripts.local_cluster import LocalCluster, require_free
+from scripts.prepare import prepare_database, prepare_models
+from store.embedded import EmbeddedPostgres
+
+FIRST_QUESTION = "how do i appeal a grade"
+NEEDED_BYTES = 2 * 1024**3
+
+console = Console(highlight=False)
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Return the settings with a secret: the given one, or one made once and kept in HOME."""
+    if settings.secret.get_secret_value():
+        settings.require_secret()
+        return settings
+    file = settings.home_dir / "secret"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(32))
+    return settings.model_copy(update={"secret": SecretStr(file.read_text().strip())})
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what is going on and how long it took."""
+    since = time.monotonic()
+    console.print(f"[dim]·[/] {what}")
+    yield
+    console.print(f"  [green]done[/] in {time.monotonic() - since:.1f} s")
+
+
+def require_room(home: Path) -> None:
+    """Raise SettingsError when HOME cannot be written or its disk is nearly full."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(home).free
+    except OSError as error:
+        raise SettingsError(f"HUB_HOME={home} cannot be used: {error.strerror}.") from error
+    if not os.access(home, os.W_OK):
+        raise SettingsError(f"HUB_HOME={home} cannot be written. Set HUB_HOME to another folder.")
+    if free < NEEDED_BYTES:
+        raise SettingsError(
+            f"The disk of HUB_HOME={home} has {free / 1024**3:.1f} GiB free;"
+            f" {NEEDED_BYTES / 1024**3:.0f} GiB are needed. Make room or set HUB_HOME elsewhere."
+        )
+
+
+def run(settings: Settings, stack: ExitStack) -> LocalCluster:
+    """Bring the hub up; `stack` takes what has to be stopped, in order."""
+    require_room(settings.home_dir)
+    require_free(settings.http_port, host=settings.http_host, setting="HUB_HTTP_PORT")
+    require_free(settings.dashboard_port, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
+    settings = with_secret(settings)
+    if settings.database_url is None:
+        with step("starting the embedded Postgres"):
+            postgres = stack.enter_context(EmbeddedPostgres(settings.home_dir))
+            settings = settings.model_copy(update={"database_url": postgres.url})
+    prepare_models(settings, step=step)
+    prepare_database(settings, step=step)
+    cluster = LocalCluster(settings)
+    stack.callback(_stop, cluster)
+    with step("starting Ray: one head, token authentication, HAProxy"):
+        cluster.start()
+    with step("deploying the graph (serve_config.yaml)"):
+        cluster.deploy(progress=lambda line: console.print(f"    [dim]{line}[/]"))
+        cluster.wait_until_ready()
+    return cluster
+
+
+def _stop(cluster: LocalCluster) -> None:
+    with step("stopping Ray"):
+        cluster.stop()
+
+
+def _announce(settings: Settings, cluster: LocalCluster) -> None:
+    url = cluster.http_url
+    show(ask(FIRST_QUESTION, url=url), console=console)
+    console.print(
+        f"\n[bold]The hub is up.[/] Ctrl-C stops exactly what this started.\n"
+        f"  page       {url}/\n"
+        f"  API docs   {url}/docs\n"
+        f"  dashboard  {cluster.dashboard_url}  (token: {cluster.token_file})\n"
+        f'  ask        make ask Q="where can i get a flu shot"\n'
+        f"  logs       {cluster.temp_dir}/session_latest/logs/serve\n"
+    )
+    (settings.home_dir / "hub.json").write_text(
+        json.dumps({"http": url, "dashboard": cluster.dashboard_url, "pid": os.getpid()})
+    )
+
+
+def main() -> int:
+    """Run until Ctrl-C or SIGTERM. Exit status 1 with one sentence when it cannot come up."""
+    since = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        settings = Settings()
+        with ExitStack() as stack:
+            cluster = run(settings, stack)
+            console.print(f"[green]answering after {time.monotonic() - since:.1f} s[/]\n")
+            _announce(settings, cluster)
+            stack.callback((settings.home_dir / "hub.json").unlink, missing_ok=True)
+            cluster.watch()
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was asked and made is kept in HUB_HOME.")
+        return 0
+    except ValidationError as error:
+        fields = ", ".join(f"HUB_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        console.print(f"[red]A setting cannot be used:[/] {fields}")
+        return 1
+    except (HubError, psycopg.Error, OSError) as error:
+        console.print(f"[red]The hub did not come up.[/] {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
