@@ -14,10 +14,10 @@ ask: $(STAMP)
 	@$(BIN)/python -m scripts.ask "$(Q)"
 
 test: $(STAMP)
-	$(BIN)/python -m scripts.test
+	$(BIN)/python -m pytest -m 'not prove'
 
 prove: $(STAMP)
-	$(BIN)/python -m pytest -m prove -o addopts="--strict-markers -ra"
+	$(BIN)/python -m pytest -m prove -s
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.serving

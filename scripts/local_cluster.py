@@ -45,6 +45,7 @@ class Ports:
     http: int
     dashboard: int
     gcs: int
+    client: int
     haproxy_stats: int
     haproxy_metrics: int
     direct_ingress: int
@@ -54,11 +55,12 @@ class Ports:
     @classmethod
     def around(cls, *, http: int, dashboard: int) -> "Ports":
         """Choose free ports beside the two that people know."""
-        gcs, stats, metrics, agent, export = free_ports(5)
+        gcs, client, stats, metrics, agent, export = free_ports(6)
         return cls(
             http=http,
             dashboard=dashboard,
             gcs=gcs,
+            client=client,
             haproxy_stats=stats,
             haproxy_metrics=metrics,
             direct_ingress=_free_range(),
@@ -198,7 +200,9 @@ class LocalCluster:
             f"--dashboard-port={self.ports.dashboard}",
             f"--dashboard-agent-listen-port={self.ports.agent_http}",
             f"--metrics-export-port={self.ports.metrics_export}",
-            "--ray-client-server-port=0",
+            f"--ray-client-server-port={self.ports.client}",
+            "--min-worker-port=0",  # 0: any free port; the default range claims 10002 to 19999
+            "--max-worker-port=0",
             f"--num-cpus={self._num_cpus}",
             f"--object-store-memory={OBJECT_STORE_BYTES}",
         ]

@@ -1,0 +1,40 @@
+"""What a hub needs before it can serve: models in the artifact store, knowledge in the database.
+
+Each part is cached by what it is made of, so doing it again costs little.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from contracts.settings import DATA, Settings
+from scripts.migrate_vectors import migrate_vectors
+from store.database import connect
+from store.migrate import migrate
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Shows what is going on, and for how long: `with step("doing this"): ...`."""
+
+
+def prepare_models(settings: Settings, *, step: Step) -> None:
+    """Export the encoder and make the first classifier, unless both are there already."""
+    # Torch takes seconds to import, and only this step needs it.
+    from training.export_encoder import export_encoder
+    from training.first_version import make_first_version
+
+    with step("encoder: all-MiniLM-L6-v2 as ONNX"):
+        export_encoder(settings.encoder_dir)
+    with step("classifier: v3-distilbert-synthetic, trained here once (about 2 minutes)"):
+        make_first_version(settings)
+
+
+def prepare_database(settings: Settings, *, step: Step) -> None:
+    """Apply the migrations and load the knowledge nodes. Raises DatabaseUnavailable."""
+    assert settings.database_url is not None, "the caller starts or names the database"
+    with step("database: migrations"), connect(settings.database_url, vectors=False) as connection:
+        migrate(connection)
+    with step("knowledge nodes: embedding and loading"):
+        migrate_vectors(
+            DATA / "knowledge_nodes.json",
+            database_url=settings.database_url,
+            encoder_dir=settings.encoder_dir,
+        )
