@@ -81,7 +81,7 @@ class Alternative(_Answer):
 
 
 class Result(_Answer):
-    """Something the university wrote. `score` falls with rank; it is not comparable between queries."""
+    """Something the university wrote. `score` falls with rank; never compare it between queries."""
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""Frozen records that travel between the rooms of the house. No behaviour beyond a derived value."""
+"""Frozen records that travel between the rooms of the house. No behaviour but derived values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, read from the environment (`HUB_...`) and nowhere else."""
+"""All that can be set from outside, read from the environment (`HUB_...`) and nowhere else."""
 
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,8 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(default=None, description="Shared embedding cache; optional.")
     artifacts: str | None = Field(
-        default=None, description="Models and datasets: a folder, or gs://bucket; unset: HOME/artifacts."
+        default=None,
+        description="Models and datasets: a folder, or gs://bucket; unset: HOME/artifacts.",
     )
     secret: SecretStr = Field(
         default=SecretStr(""), description="Key of session, interaction and cache HMACs."
@@ -38,18 +39,22 @@ class Settings(BaseSettings):
         default="spool", description="What a 200 waits for: the local spool, or Postgres' commit."
     )
     retention_days: int = Field(default=180, ge=1, description="Days an interaction is kept.")
-    quota_per_minute: int = Field(default=120, ge=0, description="Queries per session; 0: no limit.")
+    quota_per_minute: int = Field(
+        default=120, ge=0, description="Queries per session; 0: no limit."
+    )
     quota_per_address: int = Field(default=0, ge=0, description="Per client address; 0: off.")
     max_waiting: int = Field(
         default=200, ge=1, description="Queries in one ingress above which it answers 503."
     )
     database_pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
     embedding_cache_entries: int = Field(default=20_000, ge=1)
-    cors_origins: tuple[str, ...] = Field(default=(), description="JSON list of origins; empty: off.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="JSON list of origins; empty: off."
+    )
 
     @cached_property
     def home_dir(self) -> Path:
-        """`home`, absolute, so that a worker with another working directory means the same folder."""
+        """`home`, absolute: a worker with another working directory means the same folder."""
         return self.home.expanduser().resolve()
 
     @cached_property
@@ -65,7 +70,7 @@ class Settings(BaseSettings):
         return self.home_dir / "spool"
 
     def require_secret(self) -> bytes:
-        """Return the HMAC key. Raises SettingsError when HUB_SECRET is unset: no default is safe."""
+        """Return the HMAC key. Raises SettingsError without HUB_SECRET: no default is safe."""
         value = self.secret.get_secret_value().encode()
         if len(value) < 16:
             raise SettingsError("HUB_SECRET needs at least 16 characters; `make run` makes one.")

@@ -17,10 +17,10 @@ def normalise(text: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the SHA-256 of the normalised text, in hex: the same for the same query, everywhere."""
+    """Return the SHA-256 of the normalised text, in hex: the same query, the same digest."""
     return hashlib.sha256(normalise(text).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def is_blank(text: str) -> bool:
-    """Say whether nothing in the text can be seen: white space, control and format characters only."""
+    """Say whether nothing can be seen: white space, control and format characters only."""
     return all(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf"} for ch in text)

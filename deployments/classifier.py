@@ -11,8 +11,8 @@ from ray import serve
 from contracts.errors import ArtifactError, HubError
 from contracts.records import Prediction
 from contracts.settings import Settings
-from deployments.replica import replica_name, report_memory
 from deployments.metrics import metrics
+from deployments.replica import replica_name, report_memory
 from models.classifier import IntentClassifier
 from store.artifacts import open_store
 from store.registry import Registry
@@ -30,7 +30,7 @@ class VersionHolder:
     """
 
     def __init__(self, registry: Registry, *, cache_dir: Path) -> None:
-        """Load the champion. Raises ArtifactError when there is none: no replica without a model."""
+        """Load the champion. Raises ArtifactError without one: no replica without a model."""
         self._registry = registry
         self._cache_dir = cache_dir
         self._changed = threading.Condition()
@@ -64,7 +64,9 @@ class VersionHolder:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SWAP_NICENESS)
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self.wanted != self.current.version and not self.error)
+                self._changed.wait_for(
+                    lambda: self.wanted != self.current.version and not self.error
+                )
                 version = self.wanted
             try:
                 loaded = self._load(version)
@@ -95,7 +97,7 @@ class Classifier:
         log.info("classifier ready with %s", self._holder.current.version)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """Note `user_config["version"]` (null: the champion). Never raises: that kills a replica."""
+        """Note `user_config["version"]` (null: the champion). Never raises: that would kill it."""
         version = user_config.get("version")
         self._holder.want(version if isinstance(version, str) else None)
 

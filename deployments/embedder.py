@@ -11,8 +11,8 @@ from contracts.records import Vectors
 from contracts.settings import Settings
 from deployments.autoscaling import QUERIES_RUNNING, QUERIES_WAITING
 from deployments.embedding_cache import CachedEncoder, SharedCache, Task
-from deployments.replica import replica_name, report_memory
 from deployments.metrics import metrics
+from deployments.replica import replica_name, report_memory
 from models.encoder import Encoder
 
 STALE_AFTER_S = 1.0

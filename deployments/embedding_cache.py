@@ -169,7 +169,9 @@ class CachedEncoder:
                 if not future.done():
                     # A cancelled caller must not take those who wait for it along.
                     future.set_exception(
-                        error if isinstance(error, Exception) else RuntimeError("encoding cancelled")
+                        error
+                        if isinstance(error, Exception)
+                        else RuntimeError("encoding cancelled")
                     )
                     future.exception()  # seen: nobody may be waiting
             raise

@@ -10,7 +10,7 @@ from graph.ingress import Ingress
 
 
 class Args(BaseModel):
-    """Nothing is passed here: replicas are set in serve_config.yaml, the rest in the environment."""
+    """Nothing is passed here: serve_config.yaml sets replicas, the environment all the rest."""
 
     model_config = ConfigDict(extra="forbid")
 

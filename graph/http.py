@@ -143,9 +143,7 @@ def _caller(request: Request, *, service: Service) -> Caller:
     return service.caller(token, address=address)
 
 
-def _reply(
-    message: BaseModel, *, request: Request, caller: Caller, status: int = 200
-) -> Response:
+def _reply(message: BaseModel, *, request: Request, caller: Caller, status: int = 200) -> Response:
     response = Response(message.model_dump_json(), status_code=status, media_type=JSON)
     response.headers["X-Request-ID"] = request_id_of(request)
     if caller.new_token is not None:

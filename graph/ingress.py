@@ -10,8 +10,8 @@ from ray.serve.handle import DeploymentHandle
 from contracts.messages import ReplicaModel
 from contracts.records import Prediction, RetrievedNode, Search, Vector
 from contracts.settings import DATA, Settings
-from deployments.replica import report_memory
 from deployments.metrics import metrics
+from deployments.replica import report_memory
 from graph.answering import Answerer, Stages
 from graph.coalescer import Coalescer, Reply
 from graph.crisis import CrisisDetector
@@ -28,7 +28,9 @@ log = logging.getLogger("ray.serve")
 
 
 def _service() -> Service:
-    return serve.get_replica_context().servable_object.service
+    ingress: Any = serve.get_replica_context().servable_object
+    service: Service = ingress.service
+    return service
 
 
 @serve.deployment
@@ -38,9 +40,9 @@ class Ingress:
 
     def __init__(
         self,
-        classifier: DeploymentHandle,
-        embedder: DeploymentHandle,
-        retriever: DeploymentHandle,
+        classifier: DeploymentHandle[Any],
+        embedder: DeploymentHandle[Any],
+        retriever: DeploymentHandle[Any],
     ) -> None:
         self._classifier, self._embedder, self._retriever = (
             handle.options(request_serialization="pickle", response_serialization="pickle")
@@ -62,9 +64,13 @@ class Ingress:
         self._opening = asyncio.create_task(pool.open(wait=False))
         count = metrics().batch_size.observe
         stages = Stages(
-            classify=Coalescer("classifier", self._classify, count=lambda s, n: count(n, {"stage": s})),
+            classify=Coalescer(
+                "classifier", self._classify, count=lambda s, n: count(n, {"stage": s})
+            ),
             embed=Coalescer("embedder", self._embed, count=lambda s, n: count(n, {"stage": s})),
-            retrieve=Coalescer("retriever", self._retrieve, count=lambda s, n: count(n, {"stage": s})),
+            retrieve=Coalescer(
+                "retriever", self._retrieve, count=lambda s, n: count(n, {"stage": s})
+            ),
         )
         self._logbook = Logbook(
             pool,
@@ -118,9 +124,9 @@ class Ingress:
         return champion.version if champion else None
 
     async def check_health(self) -> None:
-        """Alive and able to write its spool; stages that are away are not this replica's illness."""
+        """Alive and able to write its spool; stages that are away are not its own illness."""
         report_memory("ingress")
-        metrics().spool_depth.set(self.service and self._logbook.depth)
+        metrics().spool_depth.set(self._logbook.depth if self.service else 0)
 
     async def __del__(self) -> None:
         if self._service is not None:

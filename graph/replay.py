@@ -62,10 +62,14 @@ class RequestMemory:
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         try:
-            made = await self._claimed(key, text_digest=text_digest, deadline_s=deadline_s, answer=answer)
+            made = await self._claimed(
+                key, text_digest=text_digest, deadline_s=deadline_s, answer=answer
+            )
         except BaseException as error:
             self._kept.pop(key, None)
-            future.set_exception(error if isinstance(error, Exception) else RuntimeError("cancelled"))
+            future.set_exception(
+                error if isinstance(error, Exception) else RuntimeError("cancelled")
+            )
             future.exception()  # seen, also when nobody repeated the request
             raise
         future.set_result(made)

@@ -170,9 +170,7 @@ class Service:
 
     async def _probe(self) -> Readiness:
         names = list(self._probes.stages)
-        probes = (
-            asyncio.wait_for(self._probes.stages[name](), PROBE_TIMEOUT_S) for name in names
-        )
+        probes = (asyncio.wait_for(self._probes.stages[name](), PROBE_TIMEOUT_S) for name in names)
         outcomes = await asyncio.gather(*probes, return_exceptions=True)
         degraded = [
             name
@@ -183,9 +181,7 @@ class Service:
 
     async def models(self) -> Models:
         """Say what the registry's champion is and what every classifier replica holds."""
-        champion, replicas = await asyncio.gather(
-            self._probes.champion(), self._probes.replicas()
-        )
+        champion, replicas = await asyncio.gather(self._probes.champion(), self._probes.replicas())
         return Models(champion=champion, replicas=replicas)
 
     def _observe(self, answer: QueryAnswer) -> None:

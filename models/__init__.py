@@ -1,1 +1,1 @@
-"""The encoders as served: ONNX Runtime and a tokenizer; load, then prepare → run → finish. No Ray, no torch."""
+"""The encoders as served: load, then prepare → run → finish. ONNX Runtime; no Ray, no torch."""

@@ -1,4 +1,4 @@
-"""Texts to calibrated intents: DistilBERT, int8, with the labels and the temperature it was fitted with."""
+"""Texts to calibrated intents: DistilBERT, int8, with its labels and its fitted temperature."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Texts to unit vectors: all-MiniLM-L6-v2 in fp32, so that a vector does not depend on its batch."""
+"""Texts to unit vectors: all-MiniLM-L6-v2 in fp32: a vector does not depend on its batch."""
 
 import json
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Encoder:
     def finish(self, pooled: Vectors) -> Vectors:
         """Bring each row to unit length."""
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        return pooled / np.maximum(norms, np.float32(1e-12))
+        return np.asarray(pooled / np.maximum(norms, np.float32(1e-12)))
 
     def encode(self, texts: list[str]) -> Vectors:
         """Return one unit vector a text, in their order: shape (texts, dims), float32."""

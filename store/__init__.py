@@ -1,1 +1,1 @@
-"""What is kept: Postgres (numbered migrations, named SQL, frozen records) and the artifact store."""
+"""What is kept: Postgres (numbered migrations, named SQL, frozen records) and artifacts."""

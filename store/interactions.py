@@ -132,7 +132,7 @@ async def _make_partition(connection: AsyncConnection, *, day: datetime) -> None
         ).format(pgsql.Literal(bounds[0]), pgsql.Literal(bounds[1]), table)
     )
     await connection.execute(
-        pgsql.SQL("ALTER TABLE interaction_log ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-            table, pgsql.Literal(bounds[0].isoformat()), pgsql.Literal(bounds[1].isoformat())
-        )
+        pgsql.SQL(
+            "ALTER TABLE interaction_log ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
+        ).format(table, pgsql.Literal(bounds[0].isoformat()), pgsql.Literal(bounds[1].isoformat()))
     )

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _FOLDER = Path(__file__).with_name("sql")
 
@@ -10,4 +10,4 @@ _FOLDER = Path(__file__).with_name("sql")
 @cache
 def statement(name: str) -> LiteralString:
     """Return the text of `store/sql/NAME.sql`. It is the project's own, so it counts as literal."""
-    return cast(LiteralString, (_FOLDER / f"{name}.sql").read_text())
+    return (_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
