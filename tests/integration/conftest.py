@@ -1,4 +1,4 @@
-"""One embedded Postgres a session, and a database of its own for each test, cloned from a template."""
+"""One embedded Postgres a session, and for each test a database cloned from a template."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterator

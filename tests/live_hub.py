@@ -1,0 +1,47 @@
+"""A real hub for tests: its own ports, folder, Postgres, Ray cluster and token."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from contracts.settings import Settings
+from scripts.local_cluster import free_ports
+from scripts.run import Hub, bring_up, step
+
+SECRET = "a secret of the tests, and of nothing else"
+
+
+@contextlib.contextmanager
+def live_hub(
+    models_home: Path, *, overrides: Mapping[str, Mapping[str, Any]] | None = None, **settings: Any
+) -> Iterator[Hub]:
+    """Bring up a hub in a new folder that shares `models_home`'s encoder and artifacts; stop it after."""
+    http, dashboard = free_ports(2)
+    with tempfile.TemporaryDirectory(prefix="hub-test-") as folder, ExitStack() as stack:
+        home = Path(folder)
+        for shared in ("encoder", "artifacts"):
+            (home / shared).symlink_to(models_home / shared)
+        given = {"quota_per_minute": 0, **settings}
+        yield bring_up(
+            Settings(
+                home=home,
+                http_port=http,
+                dashboard_port=dashboard,
+                secret=SecretStr(SECRET),
+                **given,
+            ),
+            stack,
+            step=step,
+            overrides=overrides,
+        )
+
+
+def client_of(hub: Hub) -> httpx.Client:
+    """Return an HTTP client of a hub; it keeps its session's cookie."""
+    return httpx.Client(base_url=hub.cluster.http_url, timeout=15)
