@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from contracts.settings import Settings
@@ -45,3 +46,10 @@ def live_hub(
 def client_of(hub: Hub) -> httpx.Client:
     """Return an HTTP client of a hub; it keeps its session's cookie."""
     return httpx.Client(base_url=hub.cluster.http_url, timeout=15)
+
+
+@pytest.fixture(scope="session")
+def hub(hub_home: Path) -> Iterator[Hub]:
+    """One hub for the whole test session: it takes half a minute to start."""
+    with live_hub(hub_home) as running:
+        yield running
