@@ -227,13 +227,17 @@ class LocalCluster:
     ) -> None:
         """Send serve_config.yaml and wait until the application runs.
 
-        `overrides` changes options of deployments by name (tests and benchmarks need it).
+        `overrides` changes options of deployments by name (tests and benchmarks need it); a mapping
+        is merged into the option's own.
         Raises DeployFailed with what Serve says of the deployment that failed.
         """
         config = yaml.safe_load(SERVE_CONFIG.read_text())
         config["http_options"] = {"host": self._settings.http_host, "port": self.ports.http}
         for deployment in config["applications"][0]["deployments"]:
-            deployment.update((overrides or {}).get(deployment["name"], {}))
+            for option, value in (overrides or {}).get(deployment["name"], {}).items():
+                if isinstance(value, Mapping):
+                    value = {**deployment.get(option, {}), **value}
+                deployment[option] = value
         self.api("PUT", "/api/serve/applications/", json=config)
         deadline = time.monotonic() + DEPLOY_TIMEOUT_S
         said = ""

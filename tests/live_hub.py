@@ -15,6 +15,9 @@ from contracts.settings import Settings
 from scripts.local_cluster import free_ports
 from scripts.run import Hub, bring_up, step
 
+QUICK_SCALING = {"upscale_delay_s": 1, "downscale_delay_s": 5}
+"""serve_config.yaml's scaling with shorter delays, so that a test need not wait half a minute."""
+
 SECRET = "a secret of the tests, and of nothing else"
 
 
@@ -51,5 +54,5 @@ def client_of(hub: Hub) -> httpx.Client:
 @pytest.fixture(scope="session")
 def hub(hub_home: Path) -> Iterator[Hub]:
     """One hub for the whole test session: it takes half a minute to start."""
-    with live_hub(hub_home) as running:
+    with live_hub(hub_home, overrides={"Embedder": {"autoscaling_config": QUICK_SCALING}}) as running:
         yield running
