@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-import swagger_ui_bundle
+import fastapi_offline
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
@@ -35,6 +35,10 @@ SESSION_COOKIE = "hub_session"
 SESSION_HEADER = "X-Hub-Session"
 SESSION_MAX_AGE_S = 180 * 24 * 3600
 JSON = "application/json"
+MAX_DRAINED_BYTES = 4 * 1024 * 1024
+"""A body that is too large is read to its end up to here: who still sends sees no answer."""
+MAX_ERRORS = 20
+"""Fields named in one problem."""
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -118,17 +122,21 @@ def request_id_of(request: Request) -> str:
 
 async def _read(request: Request, model: type[Message]) -> Message:
     """Read and validate the body. Raises 413 and 422 problems."""
-    body = bytearray()
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProblemError(
-                413, f"The request is larger than {MAX_BODY_BYTES} bytes.", kind="too-large"
-            )
+        size += len(chunk)
+        if size <= MAX_BODY_BYTES:
+            body += chunk
+        elif size > MAX_DRAINED_BYTES:
+            break
+    if size > MAX_BODY_BYTES:
+        raise ProblemError(
+            413, f"The request is larger than {MAX_BODY_BYTES} bytes.", kind="too-large"
+        )
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:
-        errors = field_problems(error.errors(include_url=False, include_input=False))
+        errors = field_problems(error.errors(include_url=False, include_input=False))[:MAX_ERRORS]
         raise ProblemError(
             422,
             "; ".join(f"{one.field}: {one.message}" for one in errors),
@@ -190,7 +198,7 @@ def _body_schema(model: type[BaseModel]) -> dict[str, object]:
 
 def _mount_docs(app: FastAPI) -> None:
     """Serve /docs with its assets from the pinned package: nothing is fetched from elsewhere."""
-    assets = next(Path(swagger_ui_bundle.__file__).parent.glob("vendor/swagger-ui-*"))
+    assets = Path(fastapi_offline.__file__).with_name("static")
     app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
 
     @app.get("/docs", include_in_schema=False)
@@ -200,7 +208,8 @@ def _mount_docs(app: FastAPI) -> None:
             title="Student Resource Hub: the API",
             swagger_js_url="/docs/assets/swagger-ui-bundle.js",
             swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon-32x32.png",
+            swagger_favicon_url="/docs/assets/favicon.png",
+            swagger_ui_parameters={"validatorUrl": None},
         )
 
     @app.get("/", include_in_schema=False)

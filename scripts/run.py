@@ -7,9 +7,11 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from pydantic import SecretStr, ValidationError
@@ -19,7 +21,7 @@ from contracts.errors import HubError, SettingsError
 from contracts.settings import Settings
 from scripts.ask import ask, show
 from scripts.local_cluster import LocalCluster, require_free
-from scripts.prepare import prepare_database, prepare_models
+from scripts.prepare import Step, prepare_database, prepare_models
 from store.embedded import EmbeddedPostgres
 
 FIRST_QUESTION = "how do i appeal a grade"
@@ -65,12 +67,31 @@ def require_room(home: Path) -> None:
         )
 
 
-def run(settings: Settings, stack: ExitStack) -> LocalCluster:
-    """Bring the hub up; `stack` takes what has to be stopped, in order."""
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A hub that runs: its settings, its cluster, and its own Postgres unless one was given."""
+
+    settings: Settings
+    cluster: LocalCluster
+    postgres: EmbeddedPostgres | None
+
+
+def bring_up(
+    settings: Settings,
+    stack: ExitStack,
+    *,
+    step: Step,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Hub:
+    """Bring the hub up; `stack` takes what has to be stopped, in order.
+
+    `overrides` changes deployments' options, as in LocalCluster.deploy.
+    """
     require_room(settings.home_dir)
     require_free(settings.http_port, host=settings.http_host, setting="HUB_HTTP_PORT")
     require_free(settings.dashboard_port, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
     settings = with_secret(settings)
+    postgres = None
     if settings.database_url is None:
         with step("starting the embedded Postgres"):
             postgres = stack.enter_context(EmbeddedPostgres(settings.home_dir))
@@ -78,22 +99,24 @@ def run(settings: Settings, stack: ExitStack) -> LocalCluster:
     prepare_models(settings, step=step)
     prepare_database(settings, step=step)
     cluster = LocalCluster(settings)
-    stack.callback(_stop, cluster)
+    stack.callback(_stop, cluster, step)
     with step("starting Ray: one head, token authentication, HAProxy"):
         cluster.start()
     with step("deploying the graph (serve_config.yaml)"):
-        cluster.deploy(progress=lambda line: console.print(f"    [dim]{line}[/]"))
+        cluster.deploy(
+            overrides=overrides, progress=lambda line: console.print(f"    [dim]{line}[/]")
+        )
         cluster.wait_until_ready()
-    return cluster
+    return Hub(settings, cluster, postgres)
 
 
-def _stop(cluster: LocalCluster) -> None:
+def _stop(cluster: LocalCluster, step: Step) -> None:
     with step("stopping Ray"):
         cluster.stop()
 
 
-def _announce(settings: Settings, cluster: LocalCluster) -> None:
-    url = cluster.http_url
+def _announce(hub: Hub) -> None:
+    cluster, url = hub.cluster, hub.cluster.http_url
     show(ask(FIRST_QUESTION, url=url), console=console)
     console.print(
         f"\n[bold]The hub is up.[/] Ctrl-C stops exactly what this started.\n"
@@ -103,7 +126,7 @@ def _announce(settings: Settings, cluster: LocalCluster) -> None:
         f'  ask        make ask Q="where can i get a flu shot"\n'
         f"  logs       {cluster.temp_dir}/session_latest/logs/serve\n"
     )
-    (settings.home_dir / "hub.json").write_text(
+    (hub.settings.home_dir / "hub.json").write_text(
         json.dumps({"http": url, "dashboard": cluster.dashboard_url, "pid": os.getpid()})
     )
 
@@ -115,11 +138,11 @@ def main() -> int:
     try:
         settings = Settings()
         with ExitStack() as stack:
-            cluster = run(settings, stack)
+            hub = bring_up(settings, stack, step=step)
             console.print(f"[green]answering after {time.monotonic() - since:.1f} s[/]\n")
-            _announce(settings, cluster)
+            _announce(hub)
             stack.callback((settings.home_dir / "hub.json").unlink, missing_ok=True)
-            cluster.watch()
+            hub.cluster.watch()
     except KeyboardInterrupt:
         console.print("\nstopped; what was asked and made is kept in HUB_HOME.")
         return 0
