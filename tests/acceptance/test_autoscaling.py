@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from benchmarks.load import run_load
+from benchmarks.load import Load, apply_load
 from scripts.run import Hub
 
 CLIENTS = 96
@@ -18,7 +18,9 @@ def running_embedders(hub: Hub) -> int:
 async def test_under_load_one_embedder_becomes_three_and_one_again(hub: Hub) -> None:
     assert running_embedders(hub) == 1
     load = asyncio.create_task(
-        asyncio.to_thread(run_load, hub.cluster.http_url, clients=CLIENTS, seconds=LOAD_S)
+        asyncio.to_thread(
+            apply_load, Load(url=hub.cluster.http_url, clients=CLIENTS, duration_s=LOAD_S)
+        )
     )
     most = 1
     while not load.done():
