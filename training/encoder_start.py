@@ -74,6 +74,7 @@ def start_config() -> "DistilBertConfig":
         n_layers=6,
         n_heads=12,
         hidden_dim=1_536,
+        attention_dropout=0.0,
     )
 
 
