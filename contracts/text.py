@@ -5,6 +5,8 @@ import re
 import unicodedata
 
 _SPACE = re.compile(r"\s+")
+_FILLERS = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0\ufe0e\ufe0f")
+"""Letters and symbols by their Unicode category, and yet nothing is drawn."""
 
 
 def normalise(text: str) -> str:
@@ -22,5 +24,7 @@ def digest(text: str) -> str:
 
 
 def is_blank(text: str) -> bool:
-    """Say whether nothing can be seen: white space, control and format characters only."""
-    return all(ch.isspace() or unicodedata.category(ch) in {"Cc", "Cf"} for ch in text)
+    """Say whether nothing can be seen: white space, control, format and filler characters only."""
+    return all(
+        ch.isspace() or ch in _FILLERS or unicodedata.category(ch) in {"Cc", "Cf"} for ch in text
+    )

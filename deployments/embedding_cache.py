@@ -7,7 +7,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from redis.asyncio import Redis
@@ -18,6 +18,8 @@ from contracts.text import normalise
 
 Task = Literal["query", "document"]
 Tier = Literal["memory", "shared", "model"]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,9 @@ class SharedCache:
             self._rest(error)
             return [None] * len(keys)
         return [
-            np.frombuffer(value, dtype=np.float32) if value and len(value) == 4 * dims else None
+            np.frombuffer(value, dtype=np.float32)
+            if isinstance(value, bytes) and len(value) == 4 * dims
+            else None
             for value in found
         ]
 
@@ -112,8 +116,8 @@ class CachedEncoder:
         self._shared = shared
         self._count = count
         self._memory: OrderedDict[str, Vector] = OrderedDict()
-        self._in_flight: dict[str, asyncio.Future[Vector]] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._in_flight: dict[str, asyncio.Task[dict[str, Vector]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +131,7 @@ class CachedEncoder:
         normalised = [normalise(text) for text in texts]
         keys = [f"{self.fingerprint}:{task}:{text}" for text in normalised]
         found: dict[str, Vector] = {}
-        waiting: dict[str, asyncio.Future[Vector]] = {}
+        waiting: dict[str, asyncio.Task[dict[str, Vector]]] = {}
         missing: dict[str, str] = {}
         for key, text in zip(keys, normalised, strict=True):
             if key in found or key in waiting or key in missing:
@@ -135,22 +139,26 @@ class CachedEncoder:
             if (vector := self._memory.get(key)) is not None:
                 self._memory.move_to_end(key)
                 found[key] = vector
-            elif (future := self._in_flight.get(key)) is not None:
-                waiting[key] = future
+            elif (fetch := self._in_flight.get(key)) is not None:
+                waiting[key] = fetch
             else:
                 missing[key] = text
         self._count("memory", len(keys) - len(missing))
         if missing:
-            found |= await self._fetch(missing, task=task)
-        for key, future in waiting.items():
-            found[key] = await asyncio.shield(future)
-        return np.stack([found[key] for key in keys])
+            # A task of its own: who asked first may leave while others wait for the same text.
+            fetch = self._keep(asyncio.create_task(self._fetch(missing, task=task)))
+            fetch.add_done_callback(_see)
+            self._in_flight |= dict.fromkeys(missing, fetch)
+            waiting |= dict.fromkeys(missing, fetch)
+        for key, fetch in waiting.items():
+            found[key] = (await asyncio.shield(fetch))[key]
+        vectors = np.empty((len(keys), self._encoder.dims), dtype=np.float32)
+        for row, key in enumerate(keys):
+            vectors[row] = found[key]
+        return vectors
 
     async def _fetch(self, missing: dict[str, str], *, task: Task) -> dict[str, Vector]:
-        """Get vectors from the shared cache or the model, while others may wait for them."""
-        loop = asyncio.get_running_loop()
-        futures = {key: loop.create_future() for key in missing}
-        self._in_flight |= futures
+        """Get vectors from the shared cache or the model, for all who wait for them."""
         try:
             found = await self._from_shared(list(missing))
             self._count("shared", len(found))
@@ -158,23 +166,12 @@ class CachedEncoder:
                 vectors = await self._encoder.encode(list(left.values()), task=task)
                 made = dict(zip(left, vectors, strict=True))
                 self._count("model", len(made))
+                if self._shared is not None:
+                    self._keep(asyncio.create_task(self._shared.put(made)))
                 found |= made
-                self._share(made)
             for key, vector in found.items():
                 self._remember(key, vector)
-                futures[key].set_result(vector)
             return found
-        except BaseException as error:
-            for future in futures.values():
-                if not future.done():
-                    # A cancelled caller must not take those who wait for it along.
-                    future.set_exception(
-                        error
-                        if isinstance(error, Exception)
-                        else RuntimeError("encoding cancelled")
-                    )
-                    future.exception()  # seen: nobody may be waiting
-            raise
         finally:
             for key in missing:
                 del self._in_flight[key]
@@ -185,13 +182,19 @@ class CachedEncoder:
         vectors = await self._shared.get(keys, dims=self._encoder.dims)
         return {key: v for key, v in zip(keys, vectors, strict=True) if v is not None}
 
-    def _share(self, made: dict[str, Vector]) -> None:
-        if self._shared is not None:
-            write = asyncio.create_task(self._shared.put(made))
-            self._writes.add(write)
-            write.add_done_callback(self._writes.discard)
+    def _keep(self, work: asyncio.Task[T]) -> asyncio.Task[T]:
+        """Hold a task until it is done: the loop itself does not."""
+        self._tasks.add(work)
+        work.add_done_callback(self._tasks.discard)
+        return work
 
     def _remember(self, key: str, vector: Vector) -> None:
         self._memory[key] = vector
         if len(self._memory) > self._entries:
             self._memory.popitem(last=False)
+
+
+def _see(fetch: asyncio.Task[dict[str, Vector]]) -> None:
+    # Its error is for those who wait; when all of them have left, nobody need hear of it.
+    if not fetch.cancelled():
+        fetch.exception()

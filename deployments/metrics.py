@@ -5,7 +5,24 @@ from functools import cache
 
 from ray.util.metrics import Counter, Gauge, Histogram
 
-_LATENCY_BUCKETS_MS: list[float] = [1, 2, 5, 10, 20, 35, 50, 75, 100, 150, 200, 350, 500, 1000, 2000, 5000]
+_LATENCY_BUCKETS_MS: list[float] = [
+    1,
+    2,
+    5,
+    10,
+    20,
+    35,
+    50,
+    75,
+    100,
+    150,
+    200,
+    350,
+    500,
+    1000,
+    2000,
+    5000,
+]
 _CONFIDENCE_BUCKETS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
 
 

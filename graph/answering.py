@@ -3,7 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -61,30 +61,30 @@ class Answerer:
         self._secret = secret
 
     async def answer(
-        self, request: QueryRequest, *, session_id: str
+        self, request: QueryRequest, *, session_id: str, asked_s: float | None = None
     ) -> tuple[QueryAnswer, Interaction]:
         """Return the answer and the interaction to be logged; never raises for a stage that fails.
 
-        Nothing waits past `deadline_ms`. The text is redacted first: no stage, cache or log sees
-        what the redaction seam takes out.
+        Nothing waits past `deadline_ms`, counted from `asked_s` (`perf_counter`; now, when it is
+        not given). The text is redacted first: no stage, cache or log sees what the redaction
+        seam takes out.
         """
-        course = _Course()
+        course = _Course() if asked_s is None else _Course(asked_s)
         card = self._crisis.match(request.text)
         text = redact(request.text)
         deadline_s = request.deadline_ms / 1000
 
         classifying = self._timed(self._stages.classify.submit(text), course, "classify")
         embedding = self._timed(self._stages.embed.submit(text), course, "embed")
-        await asyncio.wait(
-            (classifying, embedding), timeout=deadline_s * FIRST_STAGE_SHARE - course.elapsed_s()
+        await _wait(
+            classifying, embedding, timeout_s=deadline_s * FIRST_STAGE_SHARE - course.elapsed_s()
         )
         prediction = _result_of(classifying)
         embedded = _result_of(embedding)
 
         search = _search(text, request=request, prediction=prediction, embedded=embedded)
         retrieving = self._timed(self._stages.retrieve.submit(search), course, "retrieve")
-        pending = {retrieving} if prediction else {retrieving, classifying}
-        await asyncio.wait(pending, timeout=max(0.0, deadline_s - course.elapsed_s()))
+        await _wait(retrieving, classifying, timeout_s=deadline_s - course.elapsed_s())
         nodes = _result_of(retrieving)
         prediction = prediction or _result_of(classifying)
         for future in (classifying, embedding, retrieving):
@@ -120,6 +120,10 @@ class Answerer:
             lambda done: None if done.cancelled() else course.note(stage, since_s=since_s)
         )
         return future
+
+
+async def _wait(*futures: asyncio.Future[Any], timeout_s: float) -> None:
+    await asyncio.wait(futures, timeout=max(0.0, timeout_s))
 
 
 def _result_of(future: asyncio.Future[T]) -> T | None:

@@ -5,6 +5,7 @@ flight and each takes everything that waited meanwhile. One query alone goes out
 """
 
 import asyncio
+import contextvars
 import logging
 import time
 from collections import deque
@@ -12,7 +13,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ray.exceptions import RayTaskError
+import grpc
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
 
 MAX_BATCH = 32
 CALL_TIMEOUT_S = 10.0
@@ -20,6 +23,9 @@ HEARD_FOR_S = 5.0
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_LOST = (RayError, RayServeException, grpc.RpcError)
+"""Raised for a call that was lost on its way; a stage's own error is a RayTaskError, or bare."""
 
 log = logging.getLogger("ray.serve")
 
@@ -84,7 +90,9 @@ class Coalescer(Generic[Item, Result]):
                     batch.append(entry)
             if batch:
                 self._count(self._stage, len(batch))
-                task = asyncio.create_task(self._carry(batch))
+                # In a context of its own: Serve cancels what was called in the context of a query
+                # whose client hung up, and this call is the others' too.
+                task = asyncio.create_task(self._carry(batch), context=contextvars.Context())
                 self._calls.add(task)
                 task.add_done_callback(self._finished)
 
@@ -96,9 +104,23 @@ class Coalescer(Generic[Item, Result]):
     async def _carry(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         items = [item for item, _ in batch]
         try:
-            reply = await self._reply(items)
+            try:
+                reply = await self._ask(items)
+            except _LOST as error:
+                if isinstance(error, RayTaskError):
+                    raise
+                # The replica died or left with our call: the queries change nothing, so ask again.
+                log.info("%s call lost (%r), asking again", self._stage, error)
+                reply = await self._ask(items)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
         except Exception as error:  # the stage is missing: each query says so in `degraded`
-            log.warning("%s failed for %d queries: %r", self._stage, len(items), error)
+            log.warning(
+                "%s failed for %d queries: %s", self._stage, len(items), type(error).__name__
+            )
+            log.debug("%s failed", self._stage, exc_info=error)
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
@@ -109,14 +131,16 @@ class Coalescer(Generic[Item, Result]):
             if not future.done():
                 future.set_result(result)
 
-    async def _reply(self, items: list[Item]) -> Reply[Result]:
+    async def _ask(self, items: list[Item]) -> Reply[Result]:
+        task = asyncio.current_task()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await self._call(items, len(self._waiting))
-        except (RayTaskError, TimeoutError):
-            raise
-        except Exception as error:
-            # The replica died or left with our call: the queries change nothing, so ask again once.
-            log.info("%s call failed (%r), asking again", self._stage, error)
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await self._call(items, len(self._waiting))
+                reply = await self._call(items, len(self._waiting))
+        except asyncio.CancelledError as error:
+            if task is None or task.cancelling():
+                raise
+            # Not us: a replica that shuts down answers with its own cancellation.
+            raise RayServeException("the replica gave the call up") from error
+        if len(reply.results) != len(items):
+            raise ValueError(f"{len(reply.results)} results for {len(items)} queries")
+        return reply

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from contracts.messages import QueryAnswer
 from graph.problems import ProblemError
 from store.database import Pool
-from store.interactions import answer_request, claim_request
+from store.interactions import answer_request, claim_request, give_up_request
 from store.logbook import AWAY
 
 KEPT_S = 24 * 3600
@@ -58,7 +58,7 @@ class RequestMemory:
             _same_text(kept.text_digest, text_digest)
             return await asyncio.shield(kept.answer)
         future: asyncio.Future[QueryAnswer] = asyncio.get_running_loop().create_future()
-        self._kept[key] = _Kept(text_digest, time.monotonic(), future)
+        self._kept[key] = kept = _Kept(text_digest, time.monotonic(), future)
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         try:
@@ -66,10 +66,9 @@ class RequestMemory:
                 key, text_digest=text_digest, deadline_s=deadline_s, answer=answer
             )
         except BaseException as error:
-            self._kept.pop(key, None)
-            future.set_exception(
-                error if isinstance(error, Exception) else RuntimeError("cancelled")
-            )
+            if self._kept.get(key) is kept:
+                del self._kept[key]
+            future.set_exception(error if isinstance(error, Exception) else _in_progress())
             future.exception()  # seen, also when nobody repeated the request
             raise
         future.set_result(made)
@@ -101,28 +100,49 @@ class RequestMemory:
                 if first is not None:
                     return QueryAnswer.model_validate(first)
                 if time.monotonic() > until_s:
-                    raise ProblemError(
-                        503,
-                        "The first request with this request_id is still being answered.",
-                        kind="in-progress",
-                        retry_after_s=1,
-                    )
+                    raise _in_progress()
                 await asyncio.sleep(LOOK_AGAIN_S)
         except AWAY as error:
             log.warning("request_id kept in this replica only: %s", type(error).__name__)
             return await answer()
-        made = await answer()
         try:
-            await answer_request(
+            made = await answer()
+        except BaseException:
+            await self._tell(give_up_request, key, timeout_s=patience_s)
+            raise
+        await self._tell(
+            answer_request, key, timeout_s=patience_s, answer=made.model_dump(mode="json")
+        )
+        return made
+
+    async def _tell(
+        self,
+        change: Callable[..., Awaitable[None]],
+        key: tuple[str, str],
+        *,
+        timeout_s: float,
+        **values: object,
+    ) -> None:
+        session_id, request_id = key
+        try:
+            await change(
                 self._pool,
                 session_id=session_id,
                 request_id=request_id,
-                answer=made.model_dump(mode="json"),
-                timeout_s=patience_s,
+                timeout_s=timeout_s,
+                **values,
             )
         except AWAY as error:
-            log.warning("the answer is kept in this replica only: %s", type(error).__name__)
-        return made
+            log.warning("the claim of a request_id stays as it was: %s", type(error).__name__)
+
+
+def _in_progress() -> ProblemError:
+    return ProblemError(
+        503,
+        "The first request with this request_id is still being answered.",
+        kind="in-progress",
+        retry_after_s=1,
+    )
 
 
 def _same_text(first: str, now: str) -> None:

@@ -1,9 +1,11 @@
 """What the hub does for a caller, apart from HTTP: ask, take feedback, say how it is."""
 
 import asyncio
+import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,14 +20,13 @@ from contracts.messages import (
 )
 from contracts.records import Feedback
 from contracts.settings import Settings
-from contracts.text import digest
 from deployments.metrics import metrics
 from graph.admission import Quota, Room
 from graph.answering import Answerer
 from graph.problems import ProblemError
 from graph.replay import RequestMemory
-from store.identity import asked_at, is_interaction_id, issue_session, session_of
-from store.logbook import Logbook
+from store.identity import asked_at, is_interaction_id, issue_session, session_of, text_digest
+from store.logbook import Logbook, NotCommitted
 from store.redaction import redact
 from store.spool import SpoolFull
 
@@ -33,6 +34,22 @@ READY_FOR_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 
 log = logging.getLogger("ray.serve")
+
+
+def _count(path: str, status: int) -> None:
+    metrics().requests.inc(1, {"path": path, "status": str(status)})
+
+
+@contextmanager
+def _nothing_unwritten() -> Iterator[None]:
+    """What cannot be written down is not answered either."""
+    try:
+        yield
+    except (SpoolFull, NotCommitted) as error:
+        log.error("%s", error)
+        raise ProblemError(
+            503, "The hub cannot write anything down just now.", kind="log", retry_after_s=5
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +112,9 @@ class Service:
             self._quota.take(caller.session_id)
             self._room.enter()
         except ProblemError as error:
-            metrics().requests.inc(1, {"path": "/v1/query", "status": str(error.status)})
+            _count("/v1/query", error.status)
             raise
+        metrics().waiting.set(self._room.inside)
         task = asyncio.create_task(self._ask(request, caller=caller))
         self._tasks.add(task)
         task.add_done_callback(self._left)
@@ -105,32 +123,37 @@ class Service:
     def _left(self, task: asyncio.Task[QueryAnswer]) -> None:
         self._room.leave()
         self._tasks.discard(task)
-        failed = task.cancelled() or task.exception() is not None
-        error = None if task.cancelled() else task.exception()
-        status = str(error.status) if isinstance(error, ProblemError) else "500"
-        metrics().requests.inc(1, {"path": "/v1/query", "status": status if failed else "200"})
         metrics().waiting.set(self._room.inside)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is None:
+            _count("/v1/query", 200)
+        elif isinstance(error, ProblemError):
+            _count("/v1/query", error.status)
+        else:
+            # Told here: whoever asked may have hung up, and then nobody else hears of it.
+            log.error("a query failed: %r", error, exc_info=error)
+            _count("/v1/query", 500)
 
     async def _ask(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
+        asked_s = time.perf_counter()
         if request.request_id is None:
-            return await self._answer(request, caller=caller)
+            return await self._answer(request, caller=caller, asked_s=asked_s)
         return await self._memory.once(
             session_id=caller.session_id,
             request_id=str(request.request_id),
-            text_digest=digest(request.text),
+            text_digest=text_digest(request.text, secret=self._secret),
             deadline_s=request.deadline_ms / 1000,
-            answer=lambda: self._answer(request, caller=caller),
+            answer=lambda: self._answer(request, caller=caller, asked_s=asked_s),
         )
 
-    async def _answer(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
-        answer, interaction = await self._answerer.answer(request, session_id=caller.session_id)
-        try:
+    async def _answer(
+        self, request: QueryRequest, *, caller: Caller, asked_s: float
+    ) -> QueryAnswer:
+        answer, interaction = await self._answerer.answer(
+            request, session_id=caller.session_id, asked_s=asked_s
+        )
+        with _nothing_unwritten():
             await self._logbook.write(interaction)
-        except SpoolFull as error:
-            log.error("%s", error)
-            raise ProblemError(
-                503, "The hub cannot write anything down just now.", kind="log", retry_after_s=5
-            ) from error
         self._observe(answer)
         if answer.intent is None and "retriever" in answer.degraded and answer.crisis is None:
             raise ProblemError(
@@ -146,17 +169,16 @@ class Service:
         self._quota.take(caller.session_id)
         if not is_interaction_id(request.interaction_id, secret=self._secret):
             raise ProblemError(404, "There is no such interaction.", kind="unknown-interaction")
-        stored = await self._logbook.give(
-            Feedback(
-                interaction_id=request.interaction_id,
-                asked_at=asked_at(request.interaction_id),
-                score=request.score,
-                comment=redact(request.comment) if request.comment else None,
-                given_at=datetime.now(UTC),
-            )
+        feedback = Feedback(
+            interaction_id=request.interaction_id,
+            asked_at=asked_at(request.interaction_id),
+            score=request.score,
+            comment=redact(request.comment) if request.comment else None,
+            given_at=datetime.now(UTC),
         )
-        status = "200" if stored else "202"
-        metrics().requests.inc(1, {"path": "/v1/feedback", "status": status})
+        with _nothing_unwritten():
+            stored = await self._logbook.give(feedback)
+        _count("/v1/feedback", 200 if stored else 202)
         return FeedbackAnswer(
             interaction_id=request.interaction_id, status="stored" if stored else "pending"
         )
@@ -165,7 +187,9 @@ class Service:
         """Say whether any answer is possible, from real probes at most a second old."""
         now = time.monotonic()
         if self._readiness is None or now - self._readiness[0] > READY_FOR_S:
-            self._readiness = (now, asyncio.create_task(self._probe()))
+            # In a context of its own: others wait for it too when this caller hangs up.
+            probe = asyncio.create_task(self._probe(), context=contextvars.Context())
+            self._readiness = (now, probe)
         return await asyncio.shield(self._readiness[1])
 
     async def _probe(self) -> Readiness:
@@ -180,8 +204,19 @@ class Service:
         return Readiness(ready=not {"classifier", "retriever"} <= set(degraded), degraded=degraded)
 
     async def models(self) -> Models:
-        """Say what the registry's champion is and what every classifier replica holds."""
-        champion, replicas = await asyncio.gather(self._probes.champion(), self._probes.replicas())
+        """Say what the registry's champion is and what every classifier replica holds.
+
+        Raises ProblemError 503 when they do not say so in time.
+        """
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                champion, replicas = await asyncio.gather(
+                    self._probes.champion(), self._probes.replicas()
+                )
+        except TimeoutError:
+            raise ProblemError(
+                503, "The classifier's replicas do not answer.", kind="models", retry_after_s=2
+            ) from None
         return Models(champion=champion, replicas=replicas)
 
     def _observe(self, answer: QueryAnswer) -> None:

@@ -1,4 +1,4 @@
-"""Ids that only the hub can issue: interactions (a time-ordered UUID with a tag) and sessions."""
+"""What only the hub can issue: interactions (a time-ordered UUID with a tag), sessions, digests."""
 
 import base64
 import hashlib
@@ -9,12 +9,19 @@ import time
 import uuid
 from datetime import UTC, datetime
 
+from contracts.text import normalise
+
 _TAG_BYTES = 9
 _UUID_CHARS = 32
 
 
+def _bytes(text: str) -> bytes:
+    # Whatever a client sends is compared, never refused: lone surrogates too.
+    return text.encode("utf-8", "surrogatepass")
+
+
 def _tag(kind: str, value: str, *, secret: bytes) -> str:
-    mac = hmac.new(secret, f"{kind}:{value}".encode(), hashlib.sha256).digest()
+    mac = hmac.new(secret, _bytes(f"{kind}:{value}"), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(mac[:_TAG_BYTES]).decode()
 
 
@@ -44,7 +51,7 @@ def is_interaction_id(interaction_id: str, *, secret: bytes) -> bool:
     """Say whether this hub issued the id. Constant time in the tag."""
     value, tag = interaction_id[:_UUID_CHARS], interaction_id[_UUID_CHARS:]
     expected = _tag("interaction", value, secret=secret)
-    return hmac.compare_digest(tag.encode("utf-8", "surrogatepass"), expected.encode())
+    return hmac.compare_digest(_bytes(tag), _bytes(expected))
 
 
 def issue_session(*, secret: bytes) -> tuple[str, str]:
@@ -57,5 +64,9 @@ def session_of(token: str, *, secret: bytes) -> str | None:
     """Return the session id of a token, or None when this hub did not issue it."""
     session_id, tag = token[:32], token[32:]
     expected = _tag("session", session_id, secret=secret)
-    valid = hmac.compare_digest(tag.encode("utf-8", "surrogatepass"), expected.encode())
-    return session_id if valid else None
+    return session_id if hmac.compare_digest(_bytes(tag), _bytes(expected)) else None
+
+
+def text_digest(text: str, *, secret: bytes) -> str:
+    """Return a keyed digest of the normalised text: it tells equal texts, and shows none."""
+    return hmac.new(secret, _bytes(f"text:{normalise(text)}"), hashlib.sha256).hexdigest()

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from psycopg import sql as pgsql
 from psycopg.types.json import Jsonb
 
 from contracts.records import Feedback
-from store.database import AsyncConnection, Pool
+from store.database import AsyncConnection, Pool, within
 from store.sql import statement
 
 Row = dict[str, Any]
@@ -33,14 +31,31 @@ async def store_rows(
             await connection.execute(
                 statement("keep_pending_feedback"), {"rows": orjson.dumps(feedback).decode()}
             )
-        await connection.execute(statement("apply_pending_feedback"))
+        await _apply_pending_feedback(connection)
+
+
+async def _apply_pending_feedback(connection: AsyncConnection) -> None:
+    cursor = await connection.execute(statement("pending_span"))
+    first, last = await cursor.fetchone() or (None, None)
+    if first is not None:
+        # Planned anew each time: only the values say which partitions matter.
+        await connection.execute(
+            statement("apply_pending_feedback"), {"first": first, "last": last}, prepare=False
+        )
 
 
 async def give_feedback(pool: Pool, feedback: Feedback, *, timeout_s: float = 1.0) -> bool:
-    """Write a thumb onto its row and return True, or return False when no such row is there yet."""
-    async with pool.connection(timeout=timeout_s) as connection:
-        cursor = await connection.execute(statement("give_feedback"), asdict(feedback))
-        return await cursor.fetchone() is not None
+    """Write a thumb onto its row and return True, or return False when no such row is there yet.
+
+    Raises psycopg.Error, PoolTimeout or TimeoutError when the database refuses or is away.
+    """
+
+    async def give() -> bool:
+        async with pool.connection(timeout=timeout_s) as connection:
+            cursor = await connection.execute(statement("give_feedback"), asdict(feedback))
+            return await cursor.fetchone() is not None
+
+    return await within(timeout_s, give())
 
 
 async def claim_request(
@@ -52,87 +67,55 @@ async def claim_request(
     otherwise the digest of the first text and its answer, None while that is still being made.
     """
     key = {"session_id": session_id, "request_id": request_id}
-    async with pool.connection(timeout=timeout_s) as connection:
-        cursor = await connection.execute(
-            statement("claim_request"), {**key, "text_digest": text_digest}
-        )
-        if await cursor.fetchone() is not None:
-            return True, text_digest, None
-        cursor = await connection.execute(
-            "SELECT text_digest, answer FROM request_claims"
-            " WHERE session_id = %(session_id)s AND request_id = %(request_id)s",
-            key,
-        )
-        found = await cursor.fetchone()
-    return (False, found[0], found[1]) if found else (False, text_digest, None)
+
+    async def claim() -> tuple[bool, str, Row | None]:
+        async with pool.connection(timeout=timeout_s) as connection:
+            cursor = await connection.execute(
+                statement("claim_request"), {**key, "text_digest": text_digest}
+            )
+            if await cursor.fetchone() is not None:
+                return True, text_digest, None
+            cursor = await connection.execute(
+                "SELECT text_digest, answer FROM request_claims"
+                " WHERE session_id = %(session_id)s AND request_id = %(request_id)s",
+                key,
+            )
+            found = await cursor.fetchone()
+            # Not found: given up a moment ago; the caller looks again.
+            return (False, found[0], found[1]) if found else (False, text_digest, None)
+
+    return await within(timeout_s, claim())
 
 
 async def answer_request(
     pool: Pool, *, session_id: str, request_id: str, answer: Row, timeout_s: float
 ) -> None:
     """Keep the first answer to a claimed request_id."""
-    async with pool.connection(timeout=timeout_s) as connection:
-        await connection.execute(
-            "UPDATE request_claims SET answer = %s WHERE session_id = %s AND request_id = %s",
-            (Jsonb(answer), session_id, request_id),
-        )
-
-
-async def keep_partitions(
-    connection: AsyncConnection, *, today: datetime, retention_days: int, ahead_days: int = 7
-) -> list[str]:
-    """Make the coming days' partitions and drop those past retention; return the dropped names.
-
-    `today` is in UTC. Rows that fell into the default partition are moved into their day's.
-    """
-    dropped: list[str] = []
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(7402711385214)")
-        for offset in range(-1, ahead_days + 1):
-            await _make_partition(connection, day=_midnight(today) + timedelta(days=offset))
-        oldest = f"interaction_log_{_midnight(today) - timedelta(days=retention_days):%Y%m%d}"
-        cursor = await connection.execute(
-            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent = 'interaction_log'::regclass AND c.relname ~ '_[0-9]{8}$'"
-        )
-        for (name,) in await cursor.fetchall():
-            if name < oldest:
-                await connection.execute(pgsql.SQL("DROP TABLE {}").format(pgsql.Identifier(name)))
-                dropped.append(name)
-        await connection.execute(
-            "DELETE FROM interaction_log_default WHERE asked_at < %s",
-            (_midnight(today) - timedelta(days=retention_days),),
-        )
-        await connection.execute(
-            "DELETE FROM request_claims WHERE claimed_at < now() - interval '24 hours'"
-        )
-    return dropped
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-async def _make_partition(connection: AsyncConnection, *, day: datetime) -> None:
-    name = f"interaction_log_{day:%Y%m%d}"
-    cursor = await connection.execute("SELECT to_regclass(%s)", (name,))
-    found = await cursor.fetchone()
-    if found is not None and found[0] is not None:
-        return
-    table, bounds = pgsql.Identifier(name), (day, day + timedelta(days=1))
-    # Filled before it is attached: the default partition may hold rows of this day already.
-    await connection.execute(
-        pgsql.SQL("CREATE TABLE {} (LIKE interaction_log INCLUDING ALL)").format(table)
+    await _on_claim(
+        pool,
+        "UPDATE request_claims SET answer = %(answer)s"
+        " WHERE session_id = %(session_id)s AND request_id = %(request_id)s",
+        {"session_id": session_id, "request_id": request_id, "answer": Jsonb(answer)},
+        timeout_s=timeout_s,
     )
-    await connection.execute(
-        pgsql.SQL(
-            "WITH moved AS (DELETE FROM interaction_log_default"
-            " WHERE asked_at >= {} AND asked_at < {} RETURNING *)"
-            " INSERT INTO {} SELECT * FROM moved"
-        ).format(pgsql.Literal(bounds[0]), pgsql.Literal(bounds[1]), table)
+
+
+async def give_up_request(
+    pool: Pool, *, session_id: str, request_id: str, timeout_s: float
+) -> None:
+    """Let go of a claim that got no answer, so that the next try need not wait for it to expire."""
+    await _on_claim(
+        pool,
+        "DELETE FROM request_claims WHERE session_id = %(session_id)s"
+        " AND request_id = %(request_id)s AND answer IS NULL",
+        {"session_id": session_id, "request_id": request_id},
+        timeout_s=timeout_s,
     )
-    await connection.execute(
-        pgsql.SQL(
-            "ALTER TABLE interaction_log ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
-        ).format(table, pgsql.Literal(bounds[0].isoformat()), pgsql.Literal(bounds[1].isoformat()))
-    )
+
+
+async def _on_claim(pool: Pool, command: str, values: Row, *, timeout_s: float) -> None:
+    async def execute() -> None:
+        async with pool.connection(timeout=timeout_s) as connection:
+            await connection.execute(command, values)
+
+    await within(timeout_s, execute())

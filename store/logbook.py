@@ -2,28 +2,40 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
+from contracts.errors import HubError
 from contracts.records import Feedback, Interaction
-from store.database import Pool
-from store.interactions import give_feedback, keep_partitions, store_rows
+from store.database import Pool, within
+from store.interactions import give_feedback, store_rows
+from store.partitions import keep_partitions
 from store.spool import Orphan, Segment, Spool, adopt_orphans, read_segment
 
 FLUSH_EVERY_S = 0.25
 ADOPT_EVERY_S = 5.0
 HOUSEKEEPING_EVERY_S = 3600.0
 LONGEST_REST_S = 5.0
+COMMIT_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 5.0
 REJECTED = "rejected.jsonl"
+"""Rows that Postgres refused. Moved into a folder of the spool, they are tried again."""
 
-AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError)
-"""What psycopg raises when the database cannot be reached just now."""
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
+"""What a call raises when the database cannot be reached just now (PoolTimeout is one of them)."""
+
+REFUSED = (psycopg.DataError, psycopg.IntegrityError)
+"""What Postgres says of a row that it will never take."""
 
 log = logging.getLogger(__name__)
+
+
+class NotCommitted(HubError):
+    """The interaction is kept and will be stored, but Postgres did not confirm it in time."""
 
 
 class Logbook:
@@ -48,11 +60,14 @@ class Logbook:
         self._on_commit = on_commit
         self._count_stored = count_stored
         self._nudge = asyncio.Event()
-        self._committed: list[asyncio.Future[None]] = []
+        self._committing: list[asyncio.Future[None]] = []
         self._tasks = [
-            asyncio.create_task(self._flush_for_ever()),
-            asyncio.create_task(self._adopt_for_ever()),
-            asyncio.create_task(self._keep_house_for_ever()),
+            asyncio.create_task(self._repeat(name, work, every_s=every_s, nudge=nudge))
+            for name, work, every_s, nudge in (
+                ("storing", self._flush, FLUSH_EVERY_S, self._nudge),
+                ("adopting", self._adopt, ADOPT_EVERY_S, asyncio.Event()),
+                ("housekeeping", self._keep_house, HOUSEKEEPING_EVERY_S, asyncio.Event()),
+            )
         ]
 
     @property
@@ -61,20 +76,30 @@ class Logbook:
         return self._spool.depth
 
     async def write(self, interaction: Interaction) -> None:
-        """Keep an interaction; when this returns, it outlives the process. Raises SpoolFull."""
+        """Keep an interaction; when this returns, it outlives the process.
+
+        Raises SpoolFull; with `on_commit` also NotCommitted.
+        """
         self._spool.append(interaction)
         if self._on_commit:
-            done = asyncio.get_running_loop().create_future()
-            self._committed.append(done)
+            committed = asyncio.get_running_loop().create_future()
+            self._committing.append(committed)
             self._nudge.set()
-            await done
+            try:
+                async with asyncio.timeout(COMMIT_WITHIN_S):
+                    await committed
+            except TimeoutError:
+                raise NotCommitted from None
 
     async def give(self, feedback: Feedback) -> bool:
-        """Keep a thumb. True: on its row in Postgres. False: kept, and applied when the row arrives."""
+        """Keep a thumb. True: on its row in Postgres. False: kept, and applied when the row comes.
+
+        Raises SpoolFull.
+        """
         try:
             if await give_feedback(self._pool, feedback):
                 return True
-        except AWAY as error:
+        except (*AWAY, psycopg.Error) as error:
             log.warning("feedback waits in the spool: %s", type(error).__name__)
         self._spool.append(feedback)
         return False
@@ -84,45 +109,57 @@ class Logbook:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._spool.cut()
         try:
-            await self._store(self._spool)
-        except AWAY as error:
+            await within(CLOSE_WITHIN_S, self._flush())
+        except (*AWAY, psycopg.Error) as error:
             log.warning("%d rows stay in the spool: %s", self.depth, type(error).__name__)
-        self._spool.close()
+        finally:
+            self._spool.close()
 
-    async def _flush_for_ever(self) -> None:
-        rest_s = FLUSH_EVERY_S
+    async def _repeat(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        *,
+        every_s: float,
+        nudge: asyncio.Event,
+    ) -> None:
+        """Do `work` every so often, or when nudged; whatever it raises is told, and it goes on."""
+        rest_s = every_s
         while True:
             try:
-                async with asyncio.timeout(rest_s):
-                    await self._nudge.wait()
-            except TimeoutError:
-                pass  # the interval is over
-            self._nudge.clear()
-            waiting, self._committed = self._committed, []
-            if not self._spool.closed():
-                self._spool.cut()
-            try:
-                await self._store(self._spool)
-                rest_s = FLUSH_EVERY_S
+                await work()
+                rest_s = every_s
             except AWAY as error:
                 rest_s = min(2 * rest_s, LONGEST_REST_S)
                 log.warning(
-                    "database away (%s): %d rows wait in the spool, next try in %.1f s",
+                    "%s: database away (%s); %d rows wait in the spool, next try in %.1f s",
+                    name,
                     type(error).__name__,
                     self.depth,
                     rest_s,
                 )
-                self._committed = waiting + self._committed
-                continue
-            if self._spool.depth and waiting:  # appended while older segments were stored
-                self._committed = waiting + self._committed
-                self._nudge.set()
-                continue
-            for done in waiting:
-                if not done.done():
-                    done.set_result(None)
+            except Exception:
+                rest_s = LONGEST_REST_S
+                log.exception("%s failed; %d rows wait in the spool", name, self.depth)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest_s):
+                    await nudge.wait()
+            nudge.clear()
+
+    async def _flush(self) -> None:
+        # First what an outage left, so that a try that fails again makes no further file.
+        await self._store(self._spool)
+        committing, self._committing = self._committing, []
+        self._spool.cut()
+        try:
+            await self._store(self._spool)
+        except BaseException:
+            self._committing[:0] = committing
+            raise
+        for committed in committing:
+            if not committed.done():
+                committed.set_result(None)
 
     async def _store(self, source: Spool | Orphan) -> None:
         for file in source.closed():
@@ -133,50 +170,41 @@ class Logbook:
 
     async def _store_segment(self, segment: Segment) -> None:
         try:
-            await store_rows(
-                self._pool, interactions=segment.interactions, feedback=segment.feedback
-            )
-        except (psycopg.DataError, psycopg.IntegrityError):
-            await self._store_one_by_one(segment)
+            await self._insert(segment)
+        except REFUSED:
+            # One row that Postgres refuses must not hold up the others.
+            for row in segment.rows():
+                try:
+                    await self._insert(row)
+                except REFUSED as error:
+                    self._set_aside(row, error)
+
+    async def _insert(self, segment: Segment) -> None:
+        await store_rows(self._pool, interactions=segment.interactions, feedback=segment.feedback)
         self._count_stored("interaction", len(segment.interactions))
         self._count_stored("feedback", len(segment.feedback))
 
-    async def _store_one_by_one(self, segment: Segment) -> None:
-        """One row that Postgres refuses must not hold up the others: it is set aside and reported."""
-        entries = [("interactions", row) for row in segment.interactions]
-        entries += [("feedback", row) for row in segment.feedback]
-        for kind, row in entries:
-            batch = {"interactions": [], "feedback": [], kind: [row]}
-            try:
-                await store_rows(self._pool, **batch)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                with (self._root / REJECTED).open("ab") as file:
-                    file.write(segment.file.read_bytes())
-                log.error("a row was refused and kept in %s: %s", REJECTED, type(error).__name__)
+    def _set_aside(self, row: Segment, error: psycopg.Error) -> None:
+        with (self._root / REJECTED).open("ab") as file:
+            file.write(row.lines())
+        log.error("a row was refused and kept in %s: %s", REJECTED, type(error).__name__)
 
-    async def _adopt_for_ever(self) -> None:
-        while True:
-            for orphan in adopt_orphans(self._root):
-                log.info("adopting the spool %s of a process that died", orphan.folder.name)
-                try:
-                    await self._store(orphan)
-                except AWAY as error:
-                    log.warning("adoption waits: %s", type(error).__name__)
-                finally:
-                    orphan.let_go()
-            await asyncio.sleep(ADOPT_EVERY_S)
-
-    async def _keep_house_for_ever(self) -> None:
-        while True:
-            rest_s = HOUSEKEEPING_EVERY_S
+    async def _adopt(self) -> None:
+        for orphan in adopt_orphans(self._root):
+            log.info("adopting the spool %s of a process that died", orphan.folder.name)
             try:
-                async with self._pool.connection() as connection:
-                    dropped = await keep_partitions(
-                        connection, today=datetime.now(UTC), retention_days=self._retention_days
-                    )
-                if dropped:
-                    log.info("dropped past retention: %s", ", ".join(dropped))
-            except AWAY as error:
-                rest_s = LONGEST_REST_S
-                log.warning("housekeeping waits: %s", type(error).__name__)
-            await asyncio.sleep(rest_s)
+                await self._store(orphan)
+            except AWAY:
+                raise
+            except Exception:  # the next one may be sound
+                log.exception("the spool %s cannot be stored; it stays", orphan.folder)
+            finally:
+                orphan.let_go()
+
+    async def _keep_house(self) -> None:
+        async with self._pool.connection() as connection:
+            dropped = await keep_partitions(
+                connection, today=datetime.now(UTC), retention_days=self._retention_days
+            )
+        if dropped:
+            log.info("dropped past retention: %s", ", ".join(dropped))

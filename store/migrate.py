@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import LiteralString, cast
 
 from contracts.errors import SchemaMismatch
 from store.database import Connection
@@ -30,7 +29,7 @@ class Migration:
 def migrations(folder: Path = _FOLDER) -> list[Migration]:
     """Return the numbered migrations in order."""
     return [
-        Migration(number=int(file.name[:4]), name=file.stem, sql=file.read_text())
+        Migration(number=int(file.name[:4]), name=file.stem, sql=file.read_text(encoding="utf-8"))
         for file in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))
     ]
 
@@ -61,12 +60,13 @@ def _apply(connection: Connection, *, wanted: list[Migration]) -> Iterator[str]:
     if applied and max(applied) > newest:
         raise SchemaMismatch(f"It is at migration {max(applied)}, this code knows {newest}.")
     for step in wanted:
+        if applied.get(step.number, step.digest) != step.digest:
+            raise SchemaMismatch(f"Migration {step.name} was edited after it was applied.")
+    for step in wanted:
         if step.number in applied:
-            if applied[step.number] != step.digest:
-                raise SchemaMismatch(f"Migration {step.name} was edited after it was applied.")
             continue
         with connection.transaction():
-            connection.execute(cast(LiteralString, step.sql))
+            connection.execute(step.sql)
             connection.execute(
                 "INSERT INTO schema_migrations (number, name, digest) VALUES (%s, %s, %s)",
                 (step.number, step.name, step.digest),

@@ -6,16 +6,33 @@ Log, spool, snapshot and shared cache keys all take what `redact` returns.
 import re
 from typing import Final
 
-_EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_CARD: Final = re.compile(r"(?<![\w.])\d(?:[ -]?\d){12,18}(?!\w)")
-_PHONE: Final = re.compile(
-    r"(?<![\w.])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,5}[ .-])\d{3,4}[ .-]?\d{3,4}(?!\w)"
+_START: Final = r"(?<!\w)"
+_END: Final = r"(?!\w)"
+
+_EMAIL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
+_GROUPED_NUMBER: Final = re.compile(
+    rf"{_START}(?:"
+    r"(?!20)[2-6]\d{3}(?:[ -]\d{4}){3}"  # bank cards
+    r"|3\d{3}[ -]\d{6}[ -]\d{5}"
+    r"|\d{3}[ -]\d{2}[ -]\d{4}"  # US social security
+    rf"){_END}"
 )
-_LONG_NUMBER: Final = re.compile(r"(?<![\w.])[A-Za-z]{0,2}\d{6,19}(?!\w)")
+_PHONE: Final = re.compile(
+    rf"{_START}(?:"
+    r"\+\d(?:[ ./-]?\(?\d\)?){6,14}"  # international
+    r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]?\d{4}"  # North America
+    r"|\(?0\d{1,4}\)?[ ./-]\d{3,4}[ .-]?\d{3,4}"  # area codes with a trunk zero
+    r"|0\d(?:[ .]\d\d){4}"  # groups of two, as in France
+    rf"){_END}"
+)
+_LONG_NUMBER: Final = re.compile(
+    # Amounts stay, and so do the fractions of decimal numbers.
+    rf"{_START}(?<![$€£])(?<!\d[.,])[A-Za-z]{{0,2}}\d{{6,}}(?:[.,]\d+)*{_END}"
+)
 
 _PLACEHOLDERS: Final = (
     (_EMAIL, "[email]"),
-    (_CARD, "[number]"),
+    (_GROUPED_NUMBER, "[number]"),
     (_PHONE, "[phone]"),
     (_LONG_NUMBER, "[number]"),
 )
@@ -24,8 +41,11 @@ _PLACEHOLDERS: Final = (
 def redact(text: str) -> str:
     """Replace e-mail addresses, phone numbers and numbers of six digits and more by placeholders.
 
-    Years, course numbers, room numbers and amounts stay. Idempotent.
+    Years, dates, course numbers, room numbers and amounts stay. Idempotent.
     """
-    for pattern, placeholder in _PLACEHOLDERS:
-        text = pattern.sub(placeholder, text)
+    before = None
+    while text != before:  # what was taken out may have hidden its neighbour
+        before = text
+        for pattern, placeholder in _PLACEHOLDERS:
+            text = pattern.sub(placeholder, text)
     return text

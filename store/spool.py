@@ -2,8 +2,8 @@
 
 One folder a process, one segment file after another, one JSON object a line. An append is one
 `write` to a file opened with O_APPEND: the kernel has it when the process dies, so only a node
-that loses power can lose it (the window is the flush interval). A segment goes when Postgres has
-its rows. The folder's lock tells the living from the dead: whoever gets a dead one's lock adopts it.
+that loses power can lose it (within the flush interval). A segment goes when Postgres has its
+rows. The folder's lock tells the living from the dead: whoever gets a dead one's lock adopts it.
 """
 
 import fcntl
@@ -39,6 +39,20 @@ class Segment:
     def __len__(self) -> int:
         return len(self.interactions) + len(self.feedback)
 
+    def rows(self) -> Iterator["Segment"]:
+        """Return each row as a segment of its own."""
+        for row in self.interactions:
+            yield Segment(self.file, (row,), ())
+        for row in self.feedback:
+            yield Segment(self.file, (), (row,))
+
+    def lines(self) -> bytes:
+        """Return the rows as the lines of a file."""
+        return b"".join(
+            [_line(Interaction.__name__, row) for row in self.interactions]
+            + [_line(Feedback.__name__, row) for row in self.feedback]
+        )
+
 
 class Spool:
     """One process's own spool. Not thread-safe: it belongs to one event loop."""
@@ -49,7 +63,7 @@ class Spool:
         # Locked under a name that no adopter looks at, then renamed: it is never found unlocked.
         hidden = root / f".{name}"
         hidden.mkdir(parents=True)
-        self._lock = _hold_lock(hidden)
+        self._lock = _hold_lock(hidden, flags=os.O_CREAT)
         self.folder = hidden.rename(root / name)
         self._number = 0
         self._rows = 0
@@ -58,8 +72,8 @@ class Spool:
         """Rows appended and not yet released."""
 
     def append(self, record: Interaction | Feedback) -> None:
-        """Write one record and return when the kernel has it. Raises SpoolFull when the disk refuses."""
-        line = orjson.dumps({"kind": type(record).__name__, "row": record}) + b"\n"
+        """Write one record and return when the kernel has it. Raises SpoolFull."""
+        line = _line(type(record).__name__, record)
         try:
             if self._file is None:
                 self._file = os.open(
@@ -101,10 +115,12 @@ class Spool:
         """Give the folder up: it goes when it is empty, else another process adopts it."""
         self.cut()
         if self._lock is not None:
-            if not self.closed():
-                shutil.rmtree(self.folder)
-            os.close(self._lock)
+            _give_up(self.folder, lock=self._lock)
             self._lock = None
+
+
+def _line(kind: str, row: Row | Interaction | Feedback) -> bytes:
+    return orjson.dumps({"kind": kind, "row": row}) + b"\n"
 
 
 def read_segment(file: Path) -> Segment:
@@ -135,9 +151,7 @@ class Orphan:
 
     def let_go(self) -> None:
         """Remove the folder when nothing is left in it, else leave it for a later try."""
-        if not self.closed():
-            shutil.rmtree(self.folder)
-        os.close(self._lock)
+        _give_up(self.folder, lock=self._lock)
 
 
 def adopt_orphans(root: Path) -> Iterator[Orphan]:
@@ -151,10 +165,17 @@ def adopt_orphans(root: Path) -> Iterator[Orphan]:
             yield Orphan(folder, lock=lock)
 
 
-def _hold_lock(folder: Path) -> int | None:
+def _give_up(folder: Path, *, lock: int) -> None:
+    if not any(folder.glob("*.jsonl")):
+        # An adopter may look into the folder meanwhile: it finds nothing, and comes too late.
+        shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)
+
+
+def _hold_lock(folder: Path, *, flags: int = 0) -> int | None:
     """Take a folder's lock and return its descriptor, or None when a living process has it."""
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     except FileNotFoundError:  # its adopter removed it between the listing and now
         return None
     try:
