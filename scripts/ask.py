@@ -24,7 +24,9 @@ def ask(text: str, *, url: str) -> dict[str, Any]:
 def show(answer: dict[str, Any], *, console: Console) -> None:
     """Print an answer as a person reads it."""
     if "outcome" not in answer:
-        console.print(Panel(answer.get("detail", "no answer"), title=answer.get("title", "Problem")))
+        console.print(
+            Panel(answer.get("detail", "no answer"), title=answer.get("title", "Problem"))
+        )
         return
     head = Text(answer["text"], style="bold")
     if answer["intent"]:
@@ -36,13 +38,13 @@ def show(answer: dict[str, Any], *, console: Console) -> None:
         head.append(f"\nnot available just now: {', '.join(answer['degraded'])}", style="red")
     console.print(Panel(head, title="Student Resource Hub", border_style="cyan"))
     if crisis := answer["crisis"]:
-        console.print(Panel(f"{crisis['text']}\n{crisis['phone']}  {crisis['url']}", title=crisis["title"], border_style="red"))
+        lines = f"{crisis['text']}\n{crisis['phone']}  {crisis['url']}"
+        console.print(Panel(lines, title=crisis["title"], border_style="red"))
     table = Table(show_header=False, box=None, padding=(0, 1))
     for result in answer["results"]:
-        table.add_row(
-            f"{result['score']:.2f}",
-            Text.assemble((result["title"], "bold"), f"\n{result['snippet']}\n", (result["url"], "blue")),
-        )
+        title, url = (result["title"], "bold"), (result["url"], "blue")
+        found = Text.assemble(title, f"\n{result['snippet']}\n", url)
+        table.add_row(f"{result['score']:.2f}", found)
     console.print(table)
     timings = "  ".join(f"{stage} {value:g} ms" for stage, value in answer["timings_ms"].items())
     console.print(f"[dim]{answer['model_version']} · {timings}[/]")

@@ -5,21 +5,20 @@ import hashlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
 
-from contracts.errors import HubError, PortInUse
+from contracts.errors import HubError
 from contracts.settings import PROJECT, Settings
+from scripts.ports import DIRECT_INGRESS_PORTS, Ports, require_free
 
 START_TIMEOUT_S = 120.0
 DEPLOY_TIMEOUT_S = 180.0
@@ -38,76 +37,6 @@ class DeployFailed(HubError):
     """The application did not come up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Every port that a cluster of ours opens and that others could collide with."""
-
-    http: int
-    dashboard: int
-    gcs: int
-    client: int
-    haproxy_stats: int
-    haproxy_metrics: int
-    direct_ingress: int
-    agent_http: int
-    metrics_export: int
-
-    @classmethod
-    def around(cls, *, http: int, dashboard: int) -> "Ports":
-        """Choose free ports beside the two that people know."""
-        gcs, client, stats, metrics, agent, export = free_ports(6)
-        return cls(
-            http=http,
-            dashboard=dashboard,
-            gcs=gcs,
-            client=client,
-            haproxy_stats=stats,
-            haproxy_metrics=metrics,
-            direct_ingress=_free_range(),
-            agent_http=agent,
-            metrics_export=export,
-        )
-
-
-DIRECT_INGRESS_PORTS = 200
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def require_free(port: int, *, host: str, setting: str) -> None:
-    """Raise PortInUse, naming the setting that moves it, when somebody listens on the port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise PortInUse(
-                f"Port {port} ({error.strerror}). Stop that program, or run with {setting}=<another port>."
-            ) from error
-
-
-def _free_range() -> int:
-    """Return the first port of a range for the replicas' direct ingress, below the ephemeral ones."""
-    for first in range(20_000, 32_000, 2 * DIRECT_INGRESS_PORTS):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("", first))
-            except OSError:
-                continue
-            return first
-    raise PortInUse("No free range of ports between 20000 and 32000.")
-
-
 class LocalCluster:
     """`ray start --head --block` as a child, and Serve's REST API over it."""
 
@@ -116,7 +45,9 @@ class LocalCluster:
     ) -> None:
         """Nothing starts yet. Replicas read `settings` from the environment made here."""
         self._settings = settings
-        self.ports = ports or Ports.around(http=settings.http_port, dashboard=settings.dashboard_port)
+        self.ports = ports or Ports.around(
+            http=settings.http_port, dashboard=settings.dashboard_port
+        )
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._folder = settings.home_dir / "ray"
         # Unix sockets have 107 characters, and Ray's own part takes 70: a short name elsewhere.
@@ -142,7 +73,7 @@ class LocalCluster:
     def environment(self) -> dict[str, str]:
         """Return the environment of the cluster and of whoever talks to it."""
         haproxy = self.temp_dir / "haproxy"
-        ports = self.ports
+        ports, first = self.ports, self.ports.direct_ingress
         return {
             **os.environ,
             **_hub_environment(self._settings),
@@ -164,14 +95,10 @@ class LocalCluster:
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
             "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
             "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
-            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.direct_ingress),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.direct_ingress + DIRECT_INGRESS_PORTS),
-            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(
-                ports.direct_ingress + DIRECT_INGRESS_PORTS + 1
-            ),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(
-                ports.direct_ingress + 2 * DIRECT_INGRESS_PORTS - 1
-            ),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + DIRECT_INGRESS_PORTS),
+            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + DIRECT_INGRESS_PORTS + 1),
+            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 2 * DIRECT_INGRESS_PORTS - 1),
             # A busy machine must still start and serve (DESIGN, decision 14).
             "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
             "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
@@ -179,8 +106,13 @@ class LocalCluster:
             "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
         }
 
-    def start(self, *, progress: Callable[[str], None] = lambda line: None) -> None:
-        """Start the head and wait until its dashboard answers. Raises ClusterFailed or PortInUse."""
+    def start(self) -> None:
+        """Start the head and wait until it answers. Raises ClusterFailed or PortInUse."""
+        self.launch()
+        self.wait_for_dashboard()
+
+    def launch(self) -> None:
+        """Start the head and return at once: it takes seconds to come up. Raises PortInUse."""
         settings = self._settings
         require_free(self.ports.http, host=settings.http_host, setting="HUB_HTTP_PORT")
         require_free(self.ports.dashboard, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
@@ -216,8 +148,6 @@ class LocalCluster:
                 start_new_session=True,  # Ctrl-C reaches us alone; we stop the head ourselves
                 preexec_fn=_die_with_parent(),
             )
-        progress("starting Ray")
-        self._wait_for_dashboard()
 
     def deploy(
         self,
@@ -267,7 +197,7 @@ class LocalCluster:
         return dict(applications.get("hub", {}))
 
     def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the dashboard's REST API with the token. Raises httpx.HTTPStatusError on an error."""
+        """Call the dashboard's REST API with the token. Raises httpx.HTTPError."""
         response = httpx.request(
             method,
             self.dashboard_url + path,
@@ -319,7 +249,8 @@ class LocalCluster:
             self.token_file.touch(mode=0o600)
             self.token_file.write_text(secrets.token_hex(32))
 
-    def _wait_for_dashboard(self) -> None:
+    def wait_for_dashboard(self) -> None:
+        """Wait until the head that was launched answers. Raises ClusterFailed."""
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             self._require_alive()
@@ -366,7 +297,7 @@ def _die_with_parent() -> Callable[[], None]:
 
 
 def _kill_leftovers(temp_dir: Path) -> None:
-    """Kill processes of this cluster that outlived the head: those that name its own temp folder."""
+    """Kill what outlived the head: processes that name this cluster's own temp folder."""
     marker = os.fsencode(temp_dir)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():

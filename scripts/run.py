@@ -20,7 +20,8 @@ from rich.console import Console
 from contracts.errors import HubError, SettingsError
 from contracts.settings import Settings
 from scripts.ask import ask, show
-from scripts.local_cluster import LocalCluster, require_free
+from scripts.local_cluster import LocalCluster
+from scripts.ports import require_free
 from scripts.prepare import Step, prepare_database, prepare_models
 from store.embedded import EmbeddedPostgres
 
@@ -96,12 +97,13 @@ def bring_up(
         with step("starting the embedded Postgres"):
             postgres = stack.enter_context(EmbeddedPostgres(settings.home_dir))
             settings = settings.model_copy(update={"database_url": postgres.url})
-    prepare_models(settings, step=step)
-    prepare_database(settings, step=step)
     cluster = LocalCluster(settings)
     stack.callback(_stop, cluster, step)
-    with step("starting Ray: one head, token authentication, HAProxy"):
-        cluster.start()
+    cluster.launch()  # it comes up while the rest is prepared
+    prepare_models(settings, step=step)
+    prepare_database(settings, step=step)
+    with step("waiting for Ray: one head, token authentication, HAProxy"):
+        cluster.wait_for_dashboard()
     with step("deploying the graph (serve_config.yaml)"):
         cluster.deploy(
             overrides=overrides, progress=lambda line: console.print(f"    [dim]{line}[/]")
@@ -147,7 +149,9 @@ def main() -> int:
         console.print("\nstopped; what was asked and made is kept in HUB_HOME.")
         return 0
     except ValidationError as error:
-        fields = ", ".join(f"HUB_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        fields = ", ".join(
+            f"HUB_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()
+        )
         console.print(f"[red]A setting cannot be used:[/] {fields}")
         return 1
     except (HubError, psycopg.Error, OSError) as error:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from contracts.settings import Settings
-from scripts.local_cluster import free_ports
+from scripts.ports import free_ports
 from scripts.run import Hub, bring_up, step
 
 QUICK_SCALING = {"upscale_delay_s": 1, "downscale_delay_s": 5}
@@ -25,7 +25,7 @@ SECRET = "a secret of the tests, and of nothing else"
 def live_hub(
     models_home: Path, *, overrides: Mapping[str, Mapping[str, Any]] | None = None, **settings: Any
 ) -> Iterator[Hub]:
-    """Bring up a hub in a new folder that shares `models_home`'s encoder and artifacts; stop it after."""
+    """Bring up a hub in a new folder with the encoder and artifacts of `models_home`; stop it."""
     http, dashboard = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="hub-test-") as folder, ExitStack() as stack:
         home = Path(folder)
@@ -54,5 +54,7 @@ def client_of(hub: Hub) -> httpx.Client:
 @pytest.fixture(scope="session")
 def hub(hub_home: Path) -> Iterator[Hub]:
     """One hub for the whole test session: it takes half a minute to start."""
-    with live_hub(hub_home, overrides={"Embedder": {"autoscaling_config": QUICK_SCALING}}) as running:
+    with live_hub(
+        hub_home, overrides={"Embedder": {"autoscaling_config": QUICK_SCALING}}
+    ) as running:
         yield running
