@@ -126,6 +126,14 @@ class FeedbackRequest(_Closed):
     score: Literal[1, -1]
     comment: str | None = Field(default=None, max_length=MAX_COMMENT_CHARS)
 
+    @field_validator("score", mode="before")
+    @classmethod
+    def _whole(cls, score: object) -> object:
+        # To Literal, `true` and 1.0 equal 1.
+        if type(score) is not int:
+            raise ValueError("must be 1 or -1")
+        return score
+
     @field_validator("comment")
     @classmethod
     def _clean_comment(cls, comment: str | None) -> str | None:

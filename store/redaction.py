@@ -21,7 +21,8 @@ _PHONE: Final = re.compile(
     rf"{_START}(?:"
     r"\+\d(?:[ ./-]?\(?\d\)?){6,14}"  # international
     r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]?\d{4}"  # North America
-    r"|\(?0\d{1,4}\)?[ ./-]\d{3,4}[ .-]?\d{3,4}"  # area codes with a trunk zero
+    r"|\(?0\d{2,4}\)?[ ./-]\d{3,4}[ .-]?\d{3,4}"  # area codes with a trunk zero
+    r"|\(?0\d\)?[ -]\d{4}[ -]\d{4}"
     r"|0\d(?:[ .]\d\d){4}"  # groups of two, as in France
     rf"){_END}"
 )
