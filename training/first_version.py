@@ -12,47 +12,36 @@ import importlib.metadata
 import json
 import os
 import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from contracts.settings import PROJECT, Settings
-from models.encoder import Encoder
 from store.artifacts import open_store
-from store.registry import Champion, Manifest, Registry
-from training.encoder_start import BACKBONE, start_folder, start_revision
-from training.examples import (
-    INTENTS_FILE,
-    QUERIES_FILE,
-    Example,
-    examples_digest,
-    read_examples,
-    read_labels,
-    write_examples,
-)
+from store.registry import Champion, Registry
+from training.child import run_stage
+from training.config import TrainingConfig
+from training.encoder_start import start_revision
+from training.examples import INTENTS_FILE, QUERIES_FILE, read_examples, read_labels
 from training.export_encoder import export_encoder
-from training.split import Split, split
-from training.train import Report, Trained, TrainingConfig, train
 
 KIND: Final = "distilbert-synthetic"
-GOLDEN_FILE: Final = PROJECT / "tests" / "golden_queries.json"
+Report = Callable[[str], None]
 
 _DECIDING_CODE: Final = (
     "contracts/text.py",
     "models/classifier.py",
     "models/session.py",
     "store/redaction.py",
+    "training/candidate.py",
+    "training/config.py",
     "training/encoder_start.py",
     "training/evaluate.py",
     "training/examples.py",
     "training/export.py",
-    "training/first_version.py",
     "training/intent_model.py",
     "training/split.py",
     "training/train.py",
@@ -103,15 +92,17 @@ def make_first_version(
         export_encoder(settings.encoder_dir)
         candidate = cache / recipe
         if not (candidate / "manifest.json").is_file():
+            # Read here too, so that bad rows are named before anything long begins.
+            read_examples(queries, labels=read_labels())
             with _appearing(candidate) as draft:
-                make_candidate(
-                    draft,
-                    queries=queries,
-                    encoder_dir=settings.encoder_dir,
-                    config=config,
-                    recipe=recipe,
-                    report=report,
-                )
+                given = {
+                    "queries": str(queries.resolve()),
+                    "encoder_dir": str(settings.encoder_dir),
+                    "config": asdict(config),
+                    "recipe": recipe,
+                    "kind": KIND,
+                }
+                run_stage("training.candidate", [str(draft), json.dumps(given)], report=report)
             _forget_old(cache)
         version = registry.publish(candidate)
         registry.move_champion(
@@ -122,104 +113,6 @@ def make_first_version(
         )
     report(f"classifier: {version}-{KIND} is the champion")
     return version
-
-
-def make_candidate(
-    folder: Path,
-    *,
-    queries: Path,
-    encoder_dir: Path,
-    config: TrainingConfig,
-    recipe: str,
-    report: Report = print,
-) -> Manifest:
-    """Split, train, export, calibrate and evaluate; leave every artifact in `folder`.
-
-    `model.safetensors`, `model.onnx`, `tokenizer.json`, `split.json`, `test.jsonl` (the version's
-    own test set) and `manifest.json`, which is also returned.
-    """
-    began = time.monotonic()
-    labels = read_labels()
-    examples = read_examples(queries, labels=labels)
-    report(f"split: {len(examples)} queries of {len(labels)} intents")
-    encoder = Encoder(encoder_dir, threads=config.threads)
-    parts = split(examples, labels=labels, encode=encoder.encode)
-    for side, intents in parts.missing.items():
-        if intents:
-            report(f"split: {side} has no example of {', '.join(intents)}")
-    trained = train(
-        parts.train, validation=parts.validation, labels=labels, config=config, report=report
-    )
-    report("export: int8 ONNX, temperature, scores of what will be served")
-    manifest = finish_candidate(
-        folder, trained=trained, parts=parts, examples=examples, config=config, recipe=recipe
-    )
-    test = manifest.metrics["test"]
-    report(
-        f"evaluate: {test['accuracy']:.1%} of {test['examples']} test queries,"
-        f" ECE {test['ece']:.3f}, temperature {manifest.temperature:.2f};"
-        f" {time.monotonic() - began:.0f} s in all"
-    )
-    return manifest
-
-
-def finish_candidate(
-    folder: Path,
-    *,
-    trained: Trained,
-    parts: Split,
-    examples: Sequence[Example],
-    config: TrainingConfig,
-    recipe: str,
-) -> Manifest:
-    """Export a trained model into `folder`, fit its temperature, measure it, write its manifest."""
-    from safetensors.torch import save_file
-
-    from models.classifier import IntentClassifier
-    from training.evaluate import evaluate, fit_temperature, read_golden
-    from training.export import export_classifier
-
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(trained.model.state_dict(), folder / "model.safetensors")
-    export_classifier(trained.model, folder, tokenizer_file=start_folder() / "tokenizer.json")
-    (folder / "split.json").write_text(json.dumps(parts.artifact(), indent=1) + "\n")
-    write_examples(folder / "test.jsonl", parts.test)
-    manifest = Manifest(
-        kind=KIND,
-        labels=trained.labels,
-        temperature=1.0,
-        backbone=f"{BACKBONE}@{start_revision()}",
-        dataset={
-            "digest": examples_digest(examples),
-            "source": "synthetic_queries.jsonl",
-            "examples": len(examples),
-        },
-        split={"digest": parts.digest, **parts.counts},
-        seed=config.seed,
-        recipe=recipe,
-        code_commit=_code_commit(),
-        created_at=datetime.now(UTC),
-    )
-    _write(folder, manifest)
-    classifier = IntentClassifier(folder, threads=config.threads)
-    targets = [trained.labels.index(e.intent) for e in parts.validation]
-    logits = classifier.logits([e.text for e in parts.validation])
-    manifest = manifest.model_copy(update={"temperature": fit_temperature(logits, targets)})
-    _write(folder, manifest)
-    golden = read_golden(GOLDEN_FILE) if GOLDEN_FILE.is_file() else []
-    metrics = evaluate(folder, test=parts.test, golden=golden)
-    training = {
-        "config": asdict(config),
-        "best_epoch": trained.best_epoch,
-        "epochs": [asdict(epoch) for epoch in trained.epochs],
-    }
-    manifest = manifest.model_copy(update={"metrics": metrics | {"training": training}})
-    _write(folder, manifest)
-    return manifest
-
-
-def _write(folder: Path, manifest: Manifest) -> None:
-    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
 
 
 def _is_outdated(registry: Registry, champion: Champion, *, recipe: str) -> bool:
@@ -256,22 +149,6 @@ def _forget_old(cache: Path) -> None:
     made.sort(key=lambda folder: (folder / "manifest.json").stat().st_mtime)
     for folder in made[:-_RECIPES_KEPT]:
         shutil.rmtree(folder)
-
-
-def _code_commit() -> str:
-    """Return the checkout's commit, or "unknown" where there is no git or no checkout."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()
 
 
 def main() -> None:

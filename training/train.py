@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from models.session import open_tokenizer
+from training.config import TrainingConfig
 from training.encoder_start import start_folder
 from training.examples import Example
 from training.intent_model import IntentModel
@@ -18,30 +19,6 @@ from training.intent_model import IntentModel
 Report = Callable[[str], None]
 
 _JITTER_TOKENS: Final = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingConfig:
-    """How a version is trained. The defaults are what v3 was made with."""
-
-    seed: int = 17
-    epochs: int = 5
-    batch: int = 32
-    learning_rate: float = 2e-4
-    head_learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    """Share of the steps in which the rate rises; after it, it falls linearly to zero."""
-    label_smoothing: float = 0.05
-    dropout: float = 0.1
-    patience_epochs: int = 2
-    """Epochs without a better validation loss after which training stops."""
-    freeze_words: bool = True
-    """Keep the word table as pretrained: half of the weights, and words never seen stay near
-    those that were."""
-    threads: int = 2
-    bf16: bool | None = None
-    """None: where the processor multiplies in bfloat16 by itself; elsewhere it would be slower."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,27 @@
+"""How a version is trained: numbers only, so that a recipe can be read without torch."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """How a version is trained. The defaults are what v3 is made with."""
+
+    seed: int = 17
+    epochs: int = 4
+    batch: int = 32
+    learning_rate: float = 2e-4
+    head_learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    """Share of the steps in which the rates rise; after it, they fall linearly to zero."""
+    label_smoothing: float = 0.05
+    dropout: float = 0.1
+    patience_epochs: int = 2
+    """Epochs without a better validation loss after which training stops."""
+    freeze_words: bool = True
+    """Keep the word table as pretrained: half of the weights, and words that training never saw
+    stay near those that it saw."""
+    threads: int = 2
+    bf16: bool | None = None
+    """None: where the processor multiplies in bfloat16 by itself; elsewhere it would be slower."""
