@@ -1,0 +1,62 @@
+"""Records for tests: valid ones, to be changed where a test looks."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.records import Feedback, IntentProbability, Interaction
+from store.database import Pool, open_pool
+from store.identity import asked_at, issue_interaction_id
+
+SECRET = b"a secret of the tests, and of nothing else"
+
+
+def interaction(**changes: Any) -> Interaction:
+    """A new interaction, asked now; `asked_at` follows its id unless it is given."""
+    interaction_id = changes.pop("interaction_id", None) or issue_interaction_id(secret=SECRET)
+    made = Interaction(
+        interaction_id=interaction_id,
+        asked_at=asked_at(interaction_id),
+        session_id="5e55",
+        request_id=None,
+        query_text="how do i appeal a grade",
+        outcome="answered",
+        confused_because=None,
+        intent="exams_and_grades",
+        confidence=0.91,
+        alternatives=(
+            IntentProbability("exams_and_grades", 0.91),
+            IntentProbability("academic_advising", 0.05),
+        ),
+        result_ids=("exams-1", "exams-2"),
+        degraded=(),
+        is_crisis=False,
+        model_version="v3",
+        embedding_space="space",
+        timings_ms={"classify": 4.1, "total": 11.0},
+    )
+    return replace(made, **changes)
+
+
+def asked_on(moment: datetime, **changes: Any) -> Interaction:
+    """An interaction that was asked at another time."""
+    milliseconds = round(moment.timestamp() * 1000)
+    number = issue_interaction_id(secret=SECRET)
+    return interaction(interaction_id=f"{milliseconds:012x}{number[12:]}", **changes)
+
+
+def thumb(of: Interaction, *, score: int = 1, after_s: float = 1.0, **changes: Any) -> Feedback:
+    """A thumb for an interaction, given so many seconds after it was asked."""
+    given_at = of.asked_at + timedelta(seconds=after_s)
+    made = Feedback(of.interaction_id, of.asked_at, score, None, given_at)
+    return replace(made, **changes)
+
+
+def utc(*date: int) -> datetime:
+    """A moment in UTC."""
+    return datetime(*date, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
+def closed_pool() -> Pool:
+    """A pool that is not open: whoever asks it learns at once that the database is away."""
+    return open_pool("postgresql:///nobody", size=1)
