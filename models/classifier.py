@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import ArtifactError
 from contracts.records import IntentProbability, Prediction
-from models.session import Feeds, batches_by_length, open_session, open_tokenizer, prepare
+from models.session import Batch, Feeds, open_session, open_tokenizer, prepare
 
 CONFIDENCE_DECIMALS = 4
 
@@ -43,8 +43,8 @@ class IntentClassifier:
         self._session = open_session(folder / "model.onnx", threads=threads)
         self._prove_one_pass()
 
-    def prepare(self, texts: list[str]) -> Feeds:
-        return prepare(self._tokenizer, texts)
+    def prepare(self, texts: list[str]) -> list[Batch]:
+        return prepare(self._tokenizer, texts, max_batch=self._max_batch)
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """Return logits: shape (texts, labels)."""
@@ -58,8 +58,8 @@ class IntentClassifier:
     def logits(self, texts: list[str]) -> NDArray[np.float32]:
         """Return logits in the order of the texts: shape (texts, labels)."""
         rows_out = np.empty((len(texts), len(self.labels)), dtype=np.float32)
-        for rows in batches_by_length(texts, max_batch=self._max_batch):
-            rows_out[rows] = self.run(self.prepare([texts[row] for row in rows]))
+        for batch in self.prepare(texts):
+            rows_out[batch.rows] = self.run(batch.feeds)
         return rows_out
 
     def predict(self, texts: list[str], *, top: int = 3) -> list[Prediction]:
@@ -82,7 +82,7 @@ class IntentClassifier:
         ]
 
     def _prove_one_pass(self) -> None:
-        logits = self.run(self.prepare(["where is the library"]))
+        logits = self.run(self.prepare(["where is the library"])[0].feeds)
         if logits.shape != (1, len(self.labels)):
             raise ArtifactError(
                 f"{self.version} gives {logits.shape[1]} scores for {len(self.labels)} labels."

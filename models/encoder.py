@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from contracts.records import Vectors
-from models.session import Feeds, batches_by_length, open_session, open_tokenizer, prepare
+from models.session import Batch, Feeds, open_session, open_tokenizer, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Encoder:
         self._tokenizer = open_tokenizer(folder / "tokenizer.json")
         self._session = open_session(folder / "model.onnx", threads=threads)
 
-    def prepare(self, texts: list[str]) -> Feeds:
-        return prepare(self._tokenizer, texts)
+    def prepare(self, texts: list[str]) -> list[Batch]:
+        return prepare(self._tokenizer, texts, max_batch=self._max_batch)
 
     def run(self, feeds: Feeds) -> Vectors:
         """Return pooled sentence vectors, not yet of unit length: shape (texts, dims)."""
@@ -53,7 +53,6 @@ class Encoder:
     def encode(self, texts: list[str]) -> Vectors:
         """Return one unit vector a text, in their order: shape (texts, dims), float32."""
         vectors = np.empty((len(texts), self.space.dims), dtype=np.float32)
-        for rows in batches_by_length(texts, max_batch=self._max_batch):
-            feeds = self.prepare([texts[row] for row in rows])
-            vectors[rows] = self.finish(self.run(feeds))
+        for batch in self.prepare(texts):
+            vectors[batch.rows] = self.finish(self.run(batch.feeds))
         return vectors
