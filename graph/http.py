@@ -136,7 +136,7 @@ async def _read(request: Request, model: type[Message]) -> Message:
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:
-        errors = field_problems(error.errors(include_url=False, include_input=False))[:MAX_ERRORS]
+        errors = field_problems(error.errors(include_url=False, include_input=False)[:MAX_ERRORS])
         raise ProblemError(
             422,
             "; ".join(f"{one.field}: {one.message}" for one in errors),
