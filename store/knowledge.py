@@ -109,13 +109,21 @@ def without_vector(
 
 
 def upsert_vectors(
-    connection: Connection, nodes: Sequence[KnowledgeNode], vectors: Vectors, *, space: StoredSpace
+    connection: Connection,
+    nodes: Sequence[KnowledgeNode],
+    vectors: Vectors,
+    *,
+    fingerprint: str,
+    space: StoredSpace,
 ) -> None:
     """Store one vector a node in a space, all or none. The nodes are stored already.
 
-    `vectors` has shape (nodes, space.dims), rows of unit length. Raises MixedSpaces for another
-    width, DataError for a row that is no unit vector or a node that is not stored.
+    `vectors` has shape (nodes, space.dims), rows of unit length, made by the encoder that
+    `fingerprint` names. Raises MixedSpaces for another fingerprint or width, DataError for a row
+    that is no unit vector or a node that is not stored.
     """
+    if fingerprint != space.fingerprint:
+        raise MixedSpaces(f"Vectors of {fingerprint} were offered to {space.fingerprint}.")
     if vectors.ndim != 2 or vectors.shape != (len(nodes), space.dims):
         raise MixedSpaces(
             f"{space.fingerprint} takes {len(nodes)} vectors of {space.dims} dims,"
@@ -137,6 +145,25 @@ def upsert_vectors(
         stored = connection.execute(statement("upsert_vectors"), {"space": space.id}).rowcount
         if stored != len(nodes):
             raise DataError(f"{len(nodes) - stored} of the nodes are not stored; no vector was.")
+
+
+def sample_vectors(
+    connection: Connection, nodes: Sequence[KnowledgeNode], *, space: StoredSpace
+) -> tuple[list[KnowledgeNode], Vectors]:
+    """Return a few of the nodes whose vector is of their present text, and those vectors.
+
+    An encoder that claims the space must make them again.
+    """
+    rows = connection.execute(
+        "SELECT node.id, vector.source_digest, vector.embedding FROM knowledge_vectors AS vector"
+        " JOIN knowledge_nodes AS node ON node.number = vector.node"
+        " WHERE vector.space = %s AND node.id = ANY(%s) ORDER BY node.id LIMIT 4",
+        (space.id, [node.id for node in nodes]),
+    ).fetchall()
+    by_id = {node.id: node for node in nodes}
+    alike = [(by_id[i], v) for i, made_of, v in rows if made_of == digest(source_text(by_id[i]))]
+    vectors = np.array([v.to_numpy() for _, v in alike], np.float32).reshape(-1, space.dims)
+    return [node for node, _ in alike], vectors
 
 
 def make_index(connection: Connection, space: StoredSpace, *, workers: int = 2) -> bool:
