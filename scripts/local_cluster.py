@@ -22,7 +22,8 @@ from scripts.ports import DIRECT_INGRESS_PORTS, Ports, require_free
 
 START_TIMEOUT_S = 120.0
 DEPLOY_TIMEOUT_S = 180.0
-STOP_TIMEOUT_S = 30.0
+UNDEPLOY_TIMEOUT_S = 15.0
+HEAD_STOP_TIMEOUT_S = 3.0
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """What deployments send each other is small: a small store keeps the laptop's memory free."""
 
@@ -83,6 +84,8 @@ class LocalCluster:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             "RAY_USAGE_STATS_ENABLED": "0",
+            # Ray starts workers at niceness 15: nothing would be left for a training job to yield.
+            "RAY_worker_niceness": "0",
             "RAY_SERVE_ENABLE_HA_PROXY": "1",
             "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
             "RAY_SERVE_HAPROXY_NBTHREAD": "1",
@@ -231,18 +234,32 @@ class LocalCluster:
         self._require_alive()
 
     def stop(self) -> None:
-        """Stop the head and everything that it started; nothing else is touched."""
+        """Stop the head and everything that it started; nothing else is touched.
+
+        The application first, so that its replicas store what they hold; Ray itself holds nothing
+        that is needed, so it is not waited for.
+        """
         process, self._process = self._process, None
         if process is None:
             return
         if process.poll() is None:
+            self._undeploy()
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(STOP_TIMEOUT_S)
+                process.wait(HEAD_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         _kill_leftovers(self.temp_dir)
+
+    def _undeploy(self) -> None:
+        deadline = time.monotonic() + UNDEPLOY_TIMEOUT_S
+        try:
+            self.api("DELETE", "/api/serve/applications/")
+            while self.application() and time.monotonic() < deadline:
+                time.sleep(0.1)
+        except httpx.HTTPError:
+            return  # Serve never came up, or is gone already
 
     def _write_token(self) -> None:
         if not self.token_file.exists():
