@@ -1,4 +1,5 @@
--- One statement for a whole batch; a row that is there already stays as it is.
+-- One statement for a whole batch; a row that is there already stays as it is. Ordered, so that
+-- two hubs that store the same rows (an adopted spool) never wait for each other in a circle.
 INSERT INTO interaction_log (
     interaction_id, asked_at, session_id, request_id, query_text, outcome, confused_because,
     intent, confidence, alternatives, result_ids, degraded, is_crisis, model_version,
@@ -16,4 +17,5 @@ FROM jsonb_to_recordset(%(rows)s::jsonb) AS row (
     alternatives jsonb, result_ids jsonb, degraded jsonb, is_crisis boolean, model_version text,
     embedding_space text, timings_ms jsonb
 )
+ORDER BY asked_at, interaction_id
 ON CONFLICT (asked_at, interaction_id) DO NOTHING

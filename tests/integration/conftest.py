@@ -1,6 +1,7 @@
 """One embedded Postgres a session, and for each test a database cloned from a template."""
 
 import itertools
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -25,10 +26,14 @@ def with_database(url: str, name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """A running server of this session's own. Nothing in it outlives the session, so no fsync."""
-    home: Path = tmp_path_factory.mktemp("postgres-home")
-    with EmbeddedPostgres(home, options={"fsync": "off", "full_page_writes": "off"}) as server:
+    # Not under pytest's own folder: each session that starts closes that to all other accounts,
+    # and for root's hub Postgres runs under one.
+    with (
+        tempfile.TemporaryDirectory(prefix="hub-postgres-") as home,
+        EmbeddedPostgres(Path(home), options={"fsync": "off", "full_page_writes": "off"}) as server,
+    ):
         yield server
 
 
@@ -66,6 +71,15 @@ def connection(database_url: str) -> Iterator[Connection]:
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     """An open pool over this test's own database, set up as the retriever's."""
     opened = open_pool(database_url, size=2, options=SERVER_OPTIONS)
+    await opened.open(wait=True)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def log_pool(database_url: str) -> AsyncIterator[Pool]:
+    """An open pool over this test's own database, set up as the ingress's, which writes the log."""
+    opened = open_pool(database_url, size=4)
     await opened.open(wait=True)
     yield opened
     await opened.close()
