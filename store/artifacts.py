@@ -140,7 +140,7 @@ class FolderStore:
 
     @contextmanager
     def _draft(self, file: Path, content: bytes | Path) -> Iterator[Path]:
-        """Write a hidden file beside `file`, on disk and not only in memory; remove what is left."""
+        """Write a hidden file beside `file`, to the disk itself; remove what is left of it."""
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".draft-")
         try:

@@ -235,7 +235,7 @@ class Registry:
             Path(draft).unlink(missing_ok=True)
 
     def _claim(self) -> str:
-        """Take the next number. Numbers of interrupted publishes count: they are never used again."""
+        """Take the next number; that of an interrupted publish is never used again."""
         taken = {
             _number(key.split("/")[1])
             for key in self._store.keys("models/v")

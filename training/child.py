@@ -36,6 +36,4 @@ def run_stage(module: str, arguments: Sequence[str], *, report: Callable[[str], 
             child.terminate()
             raise
     if child.returncode != 0:
-        raise StageFailed(
-            f"{module} ended with status {child.returncode}; its own words are above."
-        )
+        raise StageFailed(f"{module} ended with status {child.returncode}; it said why above.")

@@ -103,6 +103,7 @@ def start_encoder() -> "DistilBertModel":
     """
     from transformers import DistilBertModel
 
-    encoder = DistilBertModel(start_config())
+    encoder: DistilBertModel = DistilBertModel(start_config())
     encoder.load_state_dict(start_weights(), strict=True)
-    return encoder.eval()
+    encoder.train(mode=False)
+    return encoder

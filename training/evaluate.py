@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def expected_calibration_error(
     edges = np.linspace(0, len(sure), min(bins, len(sure)) + 1).round().astype(int)
     gaps = (
         (stop - start) * abs(float(sure[start:stop].mean() - hits[start:stop].mean()))
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     )
     return float(sum(gaps)) / len(sure)
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +22,17 @@ _GRAPH_EDITION: Final = 2
 
 def encoder_space() -> VectorSpace:
     """Return the vector space of the encoder that this code exports; its fingerprint names it."""
-    named = {
-        "model": BACKBONE,
-        "revision": start_revision(),
-        "quantisation": "fp32",
-        "dims": DIMS,
-        "normalised": True,
-    }
-    arithmetic = {**named, "edition": _GRAPH_EDITION, "max_tokens": MAX_TOKENS, "pooling": "mean"}
-    fingerprint = hashlib.sha256(json.dumps(arithmetic, sort_keys=True).encode()).hexdigest()[:16]
-    return VectorSpace(fingerprint=fingerprint, **named)
+    space = VectorSpace(
+        fingerprint="",
+        model=BACKBONE,
+        revision=start_revision(),
+        quantisation="fp32",
+        dims=DIMS,
+        normalised=True,
+    )
+    arithmetic = {"edition": _GRAPH_EDITION, "max_tokens": MAX_TOKENS, "pooling": "mean"}
+    named = json.dumps(asdict(space) | arithmetic, sort_keys=True)
+    return replace(space, fingerprint=hashlib.sha256(named.encode()).hexdigest()[:16])
 
 
 def export_encoder(folder: Path, *, report: Callable[[str], None] = print) -> bool:
@@ -71,11 +72,10 @@ def _holds(folder: Path, space: VectorSpace) -> bool:
 def main() -> None:
     """Export the encoder of the hub's home, and say what was done."""
     folder = Settings().encoder_dir
-    print(f"encoder: {BACKBONE} to {folder} ...", flush=True)
+    print(f"encoder: {BACKBONE} to {folder}", flush=True)
     made = export_encoder(folder)
-    print(
-        f"encoder: {'exported' if made else 'already there'}, {VectorSpace.read(folder).fingerprint}"
-    )
+    fingerprint = VectorSpace.read(folder).fingerprint
+    print(f"encoder: {'exported' if made else 'already there'}, {fingerprint}")
 
 
 if __name__ == "__main__":

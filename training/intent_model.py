@@ -25,7 +25,7 @@ class PooledEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return shape (texts, dims), not of unit length; inputs of shape (texts, tokens), int64."""
+        """Return shape (texts, dims), not of unit length; inputs (texts, tokens), int64."""
         hidden = self.encoder.embeddings(input_ids)
         bias = (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * -1e9
         for layer in self.encoder.transformer.layer:
@@ -43,6 +43,13 @@ class IntentModel(nn.Module):
         self.pooled = PooledEncoder(start_encoder())
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.pooled.encoder.config.dim, labels)
+
+    def freeze(self, *, layers: int) -> None:
+        """Exempt the embeddings and the lowest `layers` layers from training; 0 exempts nothing."""
+        if layers:
+            self.pooled.encoder.embeddings.requires_grad_(False)
+            for layer in self.pooled.encoder.transformer.layer[:layers]:
+                layer.requires_grad_(False)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits: shape (texts, labels)."""

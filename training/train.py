@@ -60,8 +60,7 @@ def train(
     shuffler = np.random.default_rng(config.seed)
     bf16 = torch.cpu._is_avx512_bf16_supported() if config.bf16 is None else config.bf16
     model = IntentModel(len(labels), dropout=config.dropout)
-    if config.freeze_words:
-        model.pooled.encoder.embeddings.word_embeddings.requires_grad_(False)
+    model.freeze(layers=config.freeze_layers)
     rows = _tokenise(examples, labels=labels)
     checks = _tokenise(validation, labels=labels)
     steps = config.epochs * -(-len(rows) // config.batch)

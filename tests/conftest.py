@@ -1,0 +1,55 @@
+"""What every test may ask for: a home with the encoder and the first version, made once."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import Settings
+from models.classifier import IntentClassifier
+from models.encoder import Encoder
+from store.artifacts import open_store
+from store.registry import SERVED_FILES, Registry
+from training.export_encoder import export_encoder
+from training.first_version import first_recipe, make_first_version
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_HOME = REPOSITORY / ".hub"
+"""Where `make run` keeps what it trains: whoever trains first, tests or run, the other finds it."""
+
+
+@pytest.fixture(scope="session")
+def hub_home() -> Path:
+    """A HUB_HOME of the tests' own, with the encoder and v3 of the present data and code.
+
+    It lies under HUB_TEST_HOME (default .hub/test). Making it takes minutes when the recipe is
+    new, and nothing when it is not. To be read only.
+    """
+    root = Path(os.environ.get("HUB_TEST_HOME", DEFAULT_HOME / "test"))
+    home = root / first_recipe()
+    settings = Settings(home=home, artifacts=str(home / "artifacts"))
+    export_encoder(settings.encoder_dir)
+    make_first_version(settings, cache_dir=DEFAULT_HOME / "cache")
+    return home
+
+
+@pytest.fixture(scope="session")
+def encoder(hub_home: Path) -> Encoder:
+    """The embedder's model as served."""
+    return Encoder(hub_home / "encoder", threads=2)
+
+
+@pytest.fixture(scope="session")
+def champion_folder(hub_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the first version, verified."""
+    registry = Registry(open_store(str(hub_home / "artifacts")))
+    champion = registry.champion()
+    assert champion is not None
+    cache = tmp_path_factory.mktemp("cache")
+    return registry.fetch(champion.version, cache_dir=cache, only=SERVED_FILES)
+
+
+@pytest.fixture(scope="session")
+def classifier(champion_folder: Path) -> IntentClassifier:
+    """The first version as served."""
+    return IntentClassifier(champion_folder, threads=2)
