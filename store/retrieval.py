@@ -37,7 +37,7 @@ SERVER_OPTIONS: Final[Mapping[str, str]] = {
 
 MEANING_WEIGHT: Final = 1.0
 WORDS_WEIGHT: Final = 1.0
-INTENT_WEIGHT: Final = 0.6
+INTENT_WEIGHT: Final = 0.25
 """What the first rank of each half is worth, and being of an intent predicted for certain."""
 
 SMOOTHING: Final = 10
