@@ -12,7 +12,7 @@ from contracts.errors import ArtifactError, HubError
 from contracts.records import Prediction
 from contracts.settings import Settings
 from deployments.metrics import metrics
-from deployments.replica import replica_name, report_memory
+from deployments.replica import log_as_serve, replica_name, report_memory
 from models.classifier import IntentClassifier
 from store.artifacts import open_store
 from store.registry import Registry
@@ -89,6 +89,7 @@ class Classifier:
     """One replica: the version it holds, and what it reports of itself."""
 
     def __init__(self) -> None:
+        log_as_serve()
         settings = Settings()
         registry = Registry(open_store(settings.artifacts_root))
         self._holder = VersionHolder(registry, cache_dir=settings.home_dir / "cache")

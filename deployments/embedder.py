@@ -12,7 +12,7 @@ from contracts.settings import Settings
 from deployments.autoscaling import QUERIES_RUNNING, QUERIES_WAITING
 from deployments.embedding_cache import CachedEncoder, SharedCache, Task
 from deployments.metrics import metrics
-from deployments.replica import replica_name, report_memory
+from deployments.replica import log_as_serve, replica_name, report_memory
 from models.encoder import Encoder
 
 STALE_AFTER_S = 1.0
@@ -45,6 +45,7 @@ class Embedder:
     """One replica: an encoder, its caches, and its own account of the load."""
 
     def __init__(self) -> None:
+        log_as_serve()
         settings = Settings()
         encoder = LocalEncoder(settings.encoder_dir)
         shared = None

@@ -1,5 +1,6 @@
-"""What a replica knows of itself: its name and its memory."""
+"""What a replica knows of itself: its name, its memory, its log."""
 
+import logging
 from pathlib import Path
 
 from ray import serve
@@ -25,3 +26,11 @@ def report_memory(deployment: str) -> int:
 def replica_name() -> str:
     """Return the name under which Serve knows this replica."""
     return str(serve.get_replica_context().replica_id.unique_id)
+
+
+def log_as_serve() -> None:
+    """Let what our own packages log go where Serve's replicas log: as JSON, with the request_id."""
+    for package in ("models", "store"):
+        logger = logging.getLogger(package)
+        logger.parent = logging.getLogger("ray.serve")
+        logger.setLevel(logging.INFO)

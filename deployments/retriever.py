@@ -6,7 +6,7 @@ from ray import serve
 
 from contracts.records import RetrievedNode, Search
 from contracts.settings import Settings
-from deployments.replica import replica_name, report_memory
+from deployments.replica import log_as_serve, replica_name, report_memory
 from store.database import open_pool
 from store.embedded import database_url
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
@@ -19,6 +19,7 @@ class Retriever:
     """One replica: a pool of connections and the searches that run over it."""
 
     def __init__(self) -> None:
+        log_as_serve()
         settings = Settings()
         self._pool = open_pool(
             database_url(settings), size=settings.database_pool_size, options=SERVER_OPTIONS

@@ -11,7 +11,7 @@ from contracts.messages import ReplicaModel
 from contracts.records import Prediction, RetrievedNode, Search, Vector
 from contracts.settings import DATA, Settings
 from deployments.metrics import metrics
-from deployments.replica import report_memory
+from deployments.replica import log_as_serve, report_memory
 from graph.answering import Answerer, Stages
 from graph.coalescer import Coalescer, Reply
 from graph.crisis import CrisisDetector
@@ -25,6 +25,10 @@ from store.logbook import Logbook
 from store.registry import Registry
 
 log = logging.getLogger("ray.serve")
+
+
+def _count_batch(stage: str, queries: int) -> None:
+    metrics().batch_size.observe(queries, {"stage": stage})
 
 
 def _service() -> Service:
@@ -44,6 +48,7 @@ class Ingress:
         embedder: DeploymentHandle[Any],
         retriever: DeploymentHandle[Any],
     ) -> None:
+        log_as_serve()
         self._classifier, self._embedder, self._retriever = (
             handle.options(request_serialization="pickle", response_serialization="pickle")
             for handle in (classifier, embedder, retriever)
@@ -60,17 +65,14 @@ class Ingress:
         return self._service
 
     def _start(self) -> Service:
-        pool = open_pool(database_url(self._settings), size=self._settings.database_pool_size)
+        self._pool = pool = open_pool(
+            database_url(self._settings), size=self._settings.database_pool_size
+        )
         self._opening = asyncio.create_task(pool.open(wait=False))
-        count = metrics().batch_size.observe
         stages = Stages(
-            classify=Coalescer(
-                "classifier", self._classify, count=lambda s, n: count(n, {"stage": s})
-            ),
-            embed=Coalescer("embedder", self._embed, count=lambda s, n: count(n, {"stage": s})),
-            retrieve=Coalescer(
-                "retriever", self._retrieve, count=lambda s, n: count(n, {"stage": s})
-            ),
+            classify=Coalescer("classifier", self._classify, count=_count_batch),
+            embed=Coalescer("embedder", self._embed, count=_count_batch),
+            retrieve=Coalescer("retriever", self._retrieve, count=_count_batch),
         )
         self._logbook = Logbook(
             pool,
@@ -131,3 +133,4 @@ class Ingress:
     async def __del__(self) -> None:
         if self._service is not None:
             await self._logbook.close()
+            await self._pool.close()

@@ -181,8 +181,9 @@ class Logbook:
 
     async def _insert(self, segment: Segment) -> None:
         await store_rows(self._pool, interactions=segment.interactions, feedback=segment.feedback)
-        self._count_stored("interaction", len(segment.interactions))
-        self._count_stored("feedback", len(segment.feedback))
+        for kind, rows in (("interaction", segment.interactions), ("feedback", segment.feedback)):
+            if rows:
+                self._count_stored(kind, len(rows))
 
     def _set_aside(self, row: Segment, error: psycopg.Error) -> None:
         with (self._root / REJECTED).open("ab") as file:
