@@ -2,7 +2,8 @@
 
 Each must bring results, and its expected node among the first five, straight from the database
 with the local encoder. What the classifier thinks plays no part, unless --with-intents asks for the
-champion's preference, as in the service. Prints a table. Exit status: 0 all passed, 1 a question missed or the check could not run.
+champion's preference, as in the service. Prints a table. Exit status: 0 all passed, 1 a question
+missed or the check could not run.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.errors import ArtifactError, DatabaseUnavailable, DataError, HubError
-from contracts.records import RetrievedNode, Search
+from contracts.records import Search
 from contracts.settings import DATA, Settings
 from contracts.text import normalise
 from models.classifier import IntentClassifier
@@ -47,16 +48,21 @@ class HealthQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a question brought. `place` of the expected node from 1, None when it is not there."""
+    """What a question brought: node ids, best first."""
 
     query: HealthQuery
     predicted: str | None
-    place: int | None
-    results: int
+    found: tuple[str, ...]
+
+    @property
+    def place(self) -> int | None:
+        """The expected node's place from 1, or None when it is not there."""
+        expected = self.query.expected_node
+        return self.found.index(expected) + 1 if expected in self.found else None
 
     @property
     def passed(self) -> bool:
-        return self.results > 0 and self.place is not None
+        return self.place is not None
 
 
 def read_health_queries(file: Path) -> list[HealthQuery]:
@@ -104,14 +110,9 @@ async def check_rag_health(
     finally:
         await pool.close()
     return [
-        Checked(query, search.intent, _place(query, nodes), len(nodes))
+        Checked(query, search.intent, tuple(node.id for node in nodes))
         for query, search, nodes in zip(queries, searches, found, strict=True)
     ]
-
-
-def _place(query: HealthQuery, nodes: Sequence[RetrievedNode]) -> int | None:
-    ids = [node.id for node in nodes]
-    return ids.index(query.expected_node) + 1 if query.expected_node in ids else None
 
 
 def champion_of(settings: Settings) -> IntentClassifier:
@@ -130,7 +131,7 @@ def show(
     """Print the table and its sum."""
     table = Table(show_edge=False)
     table.add_column("")
-    table.add_column("question", ratio=1)
+    table.add_column("question", no_wrap=True, max_width=64)
     table.add_column("expected node", no_wrap=True)
     table.add_column("place", justify="right")
     table.add_column("results", justify="right")
@@ -142,10 +143,17 @@ def show(
             Text(check.query.text),
             check.query.expected_node,
             str(check.place or "-"),
-            str(check.results),
+            str(len(check.found)),
             *([check.predicted] if with_intents else []),
         )
     console.print(table)
+    for check in checked:
+        if not check.passed:
+            console.print(
+                f"MISS {check.query.text!r}: {check.query.expected_node} is not among"
+                f" {', '.join(check.found) or 'no results'}",
+                markup=False,
+            )
     passed = sum(check.passed for check in checked)
     first = sum(check.place == 1 for check in checked)
     console.print(
@@ -168,7 +176,9 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(given: Sequence[str] | None = None) -> int:
     """Check, print the table, and return the exit status."""
-    arguments, console, since_s = _arguments(given), Console(highlight=False), time.monotonic()
+    arguments, since_s = _arguments(given), time.monotonic()
+    # A file or a pipe has no width; a terminal says its own.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
         settings = Settings()
         url = arguments.database_url or database_url(settings)
