@@ -1,0 +1,181 @@
+"""`make bench`: the graph beside what a user would write instead, in one run and one table."""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from pydantic import SecretStr
+from rich.console import Console
+
+from benchmarks.load import Load, LoadReport, Mix, apply_load
+from benchmarks.servers import Server, graph, monolith
+from benchmarks.serving_report import BUSY, Measured, figure, remarks, table_of
+from benchmarks.usage import cpu_ms_per_query
+from contracts.errors import HubError
+from contracts.settings import Settings
+from scripts.ports import free_ports
+from scripts.prepare import prepare_database, prepare_models
+from scripts.run import step
+from store.embedded import EmbeddedPostgres
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured. A round brings each server up once and applies each load to it."""
+
+    rounds: int
+    duration_s: float
+    warmup_s: float
+    clients: tuple[int, ...]
+    mixes: tuple[Mix, ...]
+
+
+FULL = Plan(2, 8.0, 2.0, (1, 8, 16, BUSY), ("unique", "zipf"))
+QUICK = Plan(1, 3.0, 1.0, (1, BUSY), ("unique",))
+
+
+def measure(server: Server, plan: Plan, *, number: int) -> list[Measured]:
+    """Apply every load of the plan to a server, one after the other."""
+    measured = []
+    # Not counted: what a server does once, such as filling its pools, is over after it.
+    settling = Load(url=server.url, clients=8, duration_s=plan.warmup_s, warmup_s=0)
+    first = apply_load(settling).asked
+    for mix in plan.mixes:
+        for clients in plan.clients:
+            before = server.usage()
+            report = apply_load(
+                Load(
+                    url=server.url,
+                    clients=clients,
+                    duration_s=plan.duration_s,
+                    warmup_s=plan.warmup_s,
+                    mix=mix,
+                    first=first if mix == "unique" else number,
+                )
+            )
+            after = server.usage()
+            first += report.asked if mix == "unique" else 0
+            measured.append(
+                Measured(
+                    server.name,
+                    number,
+                    report,
+                    cpu_ms_per_query(before, after, queries=report.asked),
+                    dict(after.pss_bytes),
+                )
+            )
+            console.print(f"    [dim]{_said(server.name, report)}[/]")
+    return measured
+
+
+def _said(name: str, report: LoadReport) -> str:
+    line = (
+        f"{name}: {report.mix}, {report.clients} clients: {report.requests_per_s:.0f}/s,"
+        f" p50 {report.p50_ms:.1f} ms, p95 {report.p95_ms:.1f} ms, p99 {report.p99_ms:.1f} ms"
+    )
+    if report.degraded:
+        line += f", {report.degraded} without a part"
+    return line + (f", errors {report.errors}" if report.errors else "")
+
+
+def run(plan: Plan) -> list[Measured]:
+    """Bring up one server after the other, the order turned round by round, and measure each."""
+    given = Settings()
+    given.home_dir.mkdir(parents=True, exist_ok=True)
+    prepare_models(given, step=step)
+    with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder, ExitStack() as stack:
+        home = Path(folder)
+        (home / "encoder").symlink_to(given.encoder_dir)
+        postgres = None
+        url = given.database_url
+        if url is None:
+            with step("starting Postgres"):
+                postgres = stack.enter_context(EmbeddedPostgres(home))
+                url = postgres.url
+        settings = _settings(home, database_url=url, artifacts=given.artifacts_root)
+        prepare_database(settings, step=step)
+        pid = postgres.pid if postgres else None
+        servers: list[Callable[[], AbstractContextManager[Server]]] = [
+            partial(graph, settings, postgres_pid=pid, step=step),
+            partial(monolith, settings, workers=1, postgres_pid=pid, step=step),
+            partial(monolith, settings, workers=2, postgres_pid=pid, step=step),
+        ]
+        measured: list[Measured] = []
+        for number in range(1, plan.rounds + 1):
+            console.print(f"[bold]round {number} of {plan.rounds}[/]")
+            for server in servers:
+                with server() as running:
+                    measured += measure(running, plan, number=number)
+            servers.reverse()
+    return measured
+
+
+def _settings(home: Path, *, database_url: str, artifacts: str) -> Settings:
+    """The hub's settings in a folder of its own, without a quota: all clients may ask at once."""
+    http, dashboard = free_ports(2)
+    return Settings(
+        home=home,
+        http_port=http,
+        dashboard_port=dashboard,
+        database_url=database_url,
+        artifacts=artifacts,
+        secret=SecretStr(os.urandom(32).hex()),
+        quota_per_minute=0,
+        quota_per_address=0,
+        redis_url=None,
+    )
+
+
+def keep(measured: list[Measured], *, plan: Plan, file: Path) -> None:
+    """Write everything that was measured, round by round, as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cpus": os.cpu_count(),
+        "plan": asdict(plan),
+        "measured": [asdict(one) for one in measured],
+    }
+    file.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def main() -> int:
+    """Measure and print. Exit status 1 with one sentence when something does not come up."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a look: one round, short loads")
+    parser.add_argument("--json", type=Path, help="default: HUB_HOME/benchmarks/serving.json")
+    arguments = parser.parse_args()
+    plan = QUICK if arguments.quick else FULL
+    # Redis would spare the graph work that its peer has to do.
+    os.environ.pop("HUB_REDIS_URL", None)
+    try:
+        measured = run(plan)
+        figured = figure(measured)
+        file = arguments.json or Settings().home_dir / "benchmarks" / "serving.json"
+        keep(measured, plan=plan, file=file)
+    except (HubError, psycopg.Error, OSError) as error:
+        console.print(f"[red]The benchmark did not finish.[/] {error}")
+        return 1
+    except KeyboardInterrupt:
+        console.print("\nstopped; what was started is stopped too, nothing is kept.")
+        return 130
+    title = f"{os.cpu_count()} CPUs, {plan.duration_s:g} s a load, median of {plan.rounds} round(s)"
+    console.print(table_of(figured, title=title))
+    for line in remarks(figured, measured):
+        console.print(line)
+    console.print(f"[dim]every round: {file}[/]")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
