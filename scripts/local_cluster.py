@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -120,7 +121,8 @@ class LocalCluster:
         require_free(self.ports.http, host=settings.http_host, setting="HUB_HTTP_PORT")
         require_free(self.ports.dashboard, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self.temp_dir / "haproxy").mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.temp_dir, ignore_errors=True)  # the logs of the last time
+        (self.temp_dir / "haproxy").mkdir(parents=True)
         self._write_token()
         command = [
             str(Path(sys.executable).with_name("ray")),

@@ -1,6 +1,7 @@
 """A real hub for tests: its own ports, folder, Postgres, Ray cluster and token."""
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ def live_hub(
         for shared in ("encoder", "artifacts"):
             (home / shared).symlink_to(models_home / shared)
         given = {"quota_per_minute": 0, **settings}
-        yield bring_up(
+        hub = bring_up(
             Settings(
                 home=home,
                 http_port=http,
@@ -44,6 +45,9 @@ def live_hub(
             step=step,
             overrides=overrides,
         )
+        yield hub
+        stack.close()
+        shutil.rmtree(hub.cluster.temp_dir)
 
 
 def client_of(hub: Hub) -> httpx.Client:

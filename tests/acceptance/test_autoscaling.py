@@ -1,13 +1,12 @@
 """The embedder grows with the queries that wait, seen through the coalescing ingress."""
 
-import asyncio
 import time
+from collections.abc import Callable
 
-from benchmarks.load import Load, apply_load
+from benchmarks.load import Load, LoadProcess
 from scripts.run import Hub
 
 CLIENTS = 96
-LOAD_S = 25.0
 
 
 def running_embedders(hub: Hub) -> int:
@@ -15,21 +14,20 @@ def running_embedders(hub: Hub) -> int:
     return sum(replica["state"] == "RUNNING" for replica in replicas)
 
 
-async def test_under_load_one_embedder_becomes_three_and_one_again(hub: Hub) -> None:
+def wait_for(condition: Callable[[], bool], *, within_s: float, what: str) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+def test_under_load_one_embedder_becomes_three_and_one_again(hub: Hub) -> None:
     assert running_embedders(hub) == 1
-    load = asyncio.create_task(
-        asyncio.to_thread(
-            apply_load, Load(url=hub.cluster.http_url, clients=CLIENTS, duration_s=LOAD_S)
-        )
-    )
-    most = 1
-    while not load.done():
-        most = max(most, await asyncio.to_thread(running_embedders, hub))
-        await asyncio.sleep(0.5)
-    report = await load
-    deadline = time.monotonic() + 60
-    while (left := await asyncio.to_thread(running_embedders, hub)) > 1:
-        assert time.monotonic() < deadline, f"still {left} embedders"
-        await asyncio.sleep(0.5)
-    assert most == 3
+    load = Load(url=hub.cluster.http_url, clients=CLIENTS, duration_s=90)
+    with LoadProcess(load) as process:
+        wait_for(lambda: running_embedders(hub) == 3, within_s=60, what="three embedders")
+        time.sleep(3)  # all three at work
+        report = process.stop()
+    wait_for(lambda: running_embedders(hub) == 1, within_s=60, what="one embedder again")
     assert report.errors == {}
+    assert report.answered > CLIENTS

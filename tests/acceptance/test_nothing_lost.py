@@ -16,6 +16,7 @@ import pytest
 from scripts.run import Hub
 
 CLIENTS = 6
+HANG_UP = httpx.Timeout(15, read=0.004)
 
 
 class Traffic:
@@ -36,7 +37,7 @@ class Traffic:
                 try:
                     if number % 10 == 0:  # hang up in the middle of the answer
                         with contextlib.suppress(httpx.ReadTimeout):
-                            await http.post("/v1/query", json=body, timeout=0.004)
+                            await http.post("/v1/query", json=body, timeout=HANG_UP)
                         self.hung_up += 1
                         continue
                     response = await http.post("/v1/query", json=body)
