@@ -48,8 +48,11 @@ async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
 
 
 async def _exists(connection: AsyncConnection, name: str) -> bool:
-    cursor = await connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
-    return (await cursor.fetchone()) == (True,)
+    # From the catalog itself: to_regclass may still answer from before another hub's commit.
+    cursor = await connection.execute(
+        "SELECT FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", (name,)
+    )
+    return await cursor.fetchone() is not None
 
 
 async def _make_partition(connection: AsyncConnection, *, day: datetime) -> None:

@@ -4,9 +4,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from contracts.records import Feedback, IntentProbability, Interaction
 from store.database import Pool, open_pool
 from store.identity import asked_at, issue_interaction_id
+from store.interactions import Row, store_rows
 
 SECRET = b"a secret of the tests, and of nothing else"
 
@@ -60,3 +63,18 @@ def utc(*date: int) -> datetime:
 def closed_pool() -> Pool:
     """A pool that is not open: whoever asks it learns at once that the database is away."""
     return open_pool("postgresql:///nobody", size=1)
+
+
+def row_of(record: Interaction | Feedback) -> Row:
+    """A record as the spool holds it."""
+    row: Row = orjson.loads(orjson.dumps(record))
+    return row
+
+
+async def store(pool: Pool, *records: Interaction | Feedback) -> None:
+    """Store records in one batch, as the logbook does."""
+    await store_rows(
+        pool,
+        interactions=[row_of(one) for one in records if isinstance(one, Interaction)],
+        feedback=[row_of(one) for one in records if isinstance(one, Feedback)],
+    )

@@ -6,28 +6,12 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
-import orjson
 import psycopg
 import pytest
 
-from contracts.records import Feedback, Interaction
 from store.database import Connection, Pool, connect
-from store.interactions import Row, give_feedback, store_rows
-from tests.samples import asked_on, interaction, thumb, utc
-
-
-def row(record: Interaction | Feedback) -> Row:
-    """A record as the spool holds it."""
-    loaded: Row = orjson.loads(orjson.dumps(record))
-    return loaded
-
-
-async def store(pool: Pool, *records: Interaction | Feedback) -> None:
-    await store_rows(
-        pool,
-        interactions=[row(one) for one in records if isinstance(one, Interaction)],
-        feedback=[row(one) for one in records if isinstance(one, Feedback)],
-    )
+from store.interactions import give_feedback
+from tests.samples import asked_on, interaction, store, thumb, utc
 
 
 def stored(connection: Connection, columns: str = "interaction_id") -> list[Any]:
