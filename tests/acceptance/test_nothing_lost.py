@@ -99,7 +99,8 @@ async def test_a_database_that_is_killed_costs_results_but_no_row(hub: Hub) -> N
         await asyncio.sleep(1.5)
         await asyncio.to_thread(hub.postgres.kill)
         await asyncio.sleep(3)
-        during = httpx.post(f"{hub.cluster.http_url}/v1/query", json={"text": "where do i park"})
+        async with httpx.AsyncClient(base_url=hub.cluster.http_url) as http:
+            during = await http.post("/v1/query", json={"text": "where do i park"})
         await asyncio.to_thread(hub.postgres.start)
         await asyncio.sleep(3)
     assert during.status_code == 200
