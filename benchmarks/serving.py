@@ -23,7 +23,7 @@ from benchmarks.usage import cpu_ms_per_query
 from contracts.errors import HubError
 from contracts.settings import Settings
 from scripts.ports import free_ports
-from scripts.prepare import prepare_database, prepare_models
+from scripts.prepare import prepare_knowledge, prepare_models, prepare_schema
 from scripts.run import step
 from store.embedded import EmbeddedPostgres
 
@@ -104,7 +104,8 @@ def run(plan: Plan) -> list[Measured]:
                 postgres = stack.enter_context(EmbeddedPostgres(home))
                 url = postgres.url
         settings = _settings(home, database_url=url, artifacts=given.artifacts_root)
-        prepare_database(settings, step=step)
+        prepare_schema(settings, step=step)
+        prepare_knowledge(settings, step=step)
         pid = postgres.pid if postgres else None
         servers: list[Callable[[], AbstractContextManager[Server]]] = [
             partial(graph, settings, postgres_pid=pid, step=step),

@@ -11,8 +11,8 @@ from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
 from store.migrate import migrate
 
-Step = Callable[[str], AbstractContextManager[None]]
-"""Shows what is going on, and for how long: `with step("doing this"): ...`."""
+Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
+"""Shows what is going on, and for how long: `with step("doing this") as say: say("half done")`."""
 
 
 def prepare_models(settings: Settings, *, step: Step) -> None:
@@ -23,18 +23,26 @@ def prepare_models(settings: Settings, *, step: Step) -> None:
 
     with step("encoder: all-MiniLM-L6-v2 as ONNX"):
         export_encoder(settings.encoder_dir)
-    with step("classifier: v3-distilbert-synthetic, trained here once (about 2 minutes)"):
-        make_first_version(settings)
+    with step("classifier: trained once for each state of data and code (a few minutes)") as say:
+        make_first_version(settings, report=say)
 
 
-def prepare_database(settings: Settings, *, step: Step) -> None:
-    """Apply the migrations and load the knowledge nodes. Raises DatabaseUnavailable."""
+def prepare_schema(settings: Settings, *, step: Step) -> None:
+    """Apply the migrations. Raises DatabaseUnavailable and SchemaMismatch."""
     assert settings.database_url is not None, "the caller starts or names the database"
     with step("database: migrations"), connect(settings.database_url, vectors=False) as connection:
         migrate(connection)
-    with step("knowledge nodes: embedding and loading"):
-        migrate_vectors(
+
+
+def prepare_knowledge(settings: Settings, *, step: Step) -> None:
+    """Load the knowledge nodes that are new or changed; bad rows are named and left out."""
+    assert settings.database_url is not None, "the caller starts or names the database"
+    with step("knowledge nodes: embedding and loading") as say:
+        report = migrate_vectors(
             DATA / "knowledge_nodes.json",
             database_url=settings.database_url,
             encoder_dir=settings.encoder_dir,
+            advance=lambda done, of: say(f"{done} of {of} embedded"),
         )
+        for bad in report.bad:
+            say(f"left out: {bad}")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from contracts.settings import Settings
 from scripts.ask import ask, show
 from scripts.local_cluster import LocalCluster
 from scripts.ports import require_free
-from scripts.prepare import Step, prepare_database, prepare_models
+from scripts.prepare import Step, prepare_knowledge, prepare_models, prepare_schema
 from store.embedded import EmbeddedPostgres
 
 FIRST_QUESTION = "how do i appeal a grade"
@@ -44,11 +44,11 @@ def with_secret(settings: Settings) -> Settings:
 
 
 @contextmanager
-def step(what: str) -> Iterator[None]:
-    """Say what is going on and how long it took."""
+def step(what: str) -> Iterator[Callable[[str], None]]:
+    """Say what is going on and how long it took; yields what says how far it is."""
     since = time.monotonic()
     console.print(f"[dim]·[/] {what}")
-    yield
+    yield lambda line: console.print(f"    [dim]{line}[/]")
     console.print(f"  [green]done[/] in {time.monotonic() - since:.1f} s")
 
 
@@ -97,17 +97,16 @@ def bring_up(
         with step("starting the embedded Postgres"):
             postgres = stack.enter_context(EmbeddedPostgres(settings.home_dir))
             settings = settings.model_copy(update={"database_url": postgres.url})
+    prepare_schema(settings, step=step)
     cluster = LocalCluster(settings)
     stack.callback(_stop, cluster, step)
     cluster.launch()  # it comes up while the rest is prepared
     prepare_models(settings, step=step)
-    prepare_database(settings, step=step)
+    prepare_knowledge(settings, step=step)
     with step("waiting for Ray: one head, token authentication, HAProxy"):
         cluster.wait_for_dashboard()
-    with step("deploying the graph (serve_config.yaml)"):
-        cluster.deploy(
-            overrides=overrides, progress=lambda line: console.print(f"    [dim]{line}[/]")
-        )
+    with step("deploying the graph (serve_config.yaml)") as say:
+        cluster.deploy(overrides=overrides, progress=say)
         cluster.wait_until_ready()
     return Hub(settings, cluster, postgres)
 

@@ -45,7 +45,10 @@ def connect(database_url: str, *, vectors: bool = True) -> Connection:
     try:
         connection = psycopg.connect(database_url, autocommit=True, **_NETWORK)
     except psycopg.OperationalError as error:
-        raise DatabaseUnavailable(f"{error}".strip()) from error
+        raise DatabaseUnavailable(
+            f"{' '.join(str(error).split())} Start it, correct HUB_DATABASE_URL, or unset that to"
+            " use the embedded one."
+        ) from error
     if vectors:
         register_vector(connection)
     return connection
