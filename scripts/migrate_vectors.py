@@ -107,7 +107,7 @@ def migrate_vectors(
         embed(connection, missing, encoder=encoder, space=space, advance=advance)
         made = make_index(connection, space)
         if changed or removed or missing or made:
-            tidy(connection)
+            tidy(connection, rebuild=removed > 0 or not made)
         spaces = tuple(count_by_space(connection))
     return Report(
         len(read.nodes), read.bad, changed, len(missing), removed, space.fingerprint, spaces

@@ -137,6 +137,8 @@ CREATE TABLE knowledge_vectors (
     PRIMARY KEY (space, node)
 );
 CREATE INDEX knowledge_vectors_node ON knowledge_vectors (node);
+-- VACUUM mends an HNSW graph slowly and badly: store.knowledge.tidy builds it anew instead.
+ALTER TABLE knowledge_vectors SET (vacuum_index_cleanup = off);
 
 -- Interactions: a query with everything the hub answered, partitioned by UTC day.
 -- asked_at is the time inside interaction_id (a UUIDv7): the pair is unique when the id is.
