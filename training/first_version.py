@@ -108,7 +108,7 @@ def make_first_version(
         registry.move_champion(
             version,
             expected=champion,
-            who=getpass.getuser(),
+            who=_who(),
             why="first version" if champion is None else "first version of new data or code",
         )
     report(f"classifier: {version}-{KIND} is the champion")
@@ -118,6 +118,13 @@ def make_first_version(
 def _is_outdated(registry: Registry, champion: Champion, *, recipe: str) -> bool:
     manifest = registry.manifest(champion.version)
     return manifest.kind == KIND and manifest.recipe != recipe
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has a number and no name
+        return f"uid {os.getuid()}"
 
 
 @contextmanager
