@@ -1,6 +1,9 @@
 """`make ask Q="..."`: one question to the hub, and its answer readably."""
 
+import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,10 +53,14 @@ def show(answer: dict[str, Any], *, console: Console) -> None:
     console.print(f"[dim]{answer['model_version']} · {timings}[/]")
 
 
-def main() -> int:
-    """Ask the hub on HUB_HTTP_PORT. Exit status 1 when it does not answer."""
-    console = Console(highlight=False)
-    text = " ".join(sys.argv[1:]).strip()
+def main(given: Sequence[str] | None = None) -> int:
+    """Ask the hub on HUB_HTTP_PORT. Exit status 1 when it does not answer, 2 without a question."""
+    parser = argparse.ArgumentParser(description="Ask the hub one question.")
+    parser.add_argument("text", nargs="*")
+    parser.add_argument("--svg", type=Path, help="also draw the answer into this file")
+    arguments = parser.parse_args(given)
+    console = Console(highlight=False, record=arguments.svg is not None)
+    text = " ".join(arguments.text).strip()
     if not text:
         console.print('Ask something: make ask Q="how do i appeal a grade"')
         return 2
@@ -64,6 +71,8 @@ def main() -> int:
         console.print(f"[red]No hub answers at {url}[/] ({error}). Start one with `make run`.")
         return 1
     show(answer, console=console)
+    if arguments.svg is not None:
+        console.save_svg(str(arguments.svg), title=f'make ask Q="{text}"')
     return 0 if "outcome" in answer else 1
 
 
