@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 async def store_rows(
-    pool: Pool, *, interactions: Sequence[Row], feedback: Sequence[Row], timeout_s: float = 10.0
+    pool: Pool, *, interactions: Sequence[Row], feedback: Sequence[Row], timeout_s: float = 2.0
 ) -> None:
     """Store a batch in one transaction. Storing it again changes nothing: each row is kept once.
 
@@ -24,6 +24,8 @@ async def store_rows(
     """
     async with pool.connection(timeout=timeout_s) as connection, connection.transaction():
         if interactions:
+            # No partition is made between the choice of a row's place and its commit.
+            await connection.execute("LOCK TABLE interaction_log_default IN ROW EXCLUSIVE MODE")
             await connection.execute(
                 statement("insert_interactions"), {"rows": orjson.dumps(interactions).decode()}
             )

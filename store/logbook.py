@@ -17,9 +17,10 @@ from store.partitions import keep_partitions
 from store.spool import Orphan, Segment, Spool, adopt_orphans, read_segment
 
 FLUSH_EVERY_S = 0.25
+FLUSH_RETRY_S = 2.0
 ADOPT_EVERY_S = 5.0
 HOUSEKEEPING_EVERY_S = 3600.0
-LONGEST_REST_S = 5.0
+HOUSEKEEPING_RETRY_S = 30.0
 COMMIT_WITHIN_S = 5.0
 CLOSE_WITHIN_S = 5.0
 REJECTED = "rejected.jsonl"
@@ -61,13 +62,17 @@ class Logbook:
         self._count_stored = count_stored
         self._nudge = asyncio.Event()
         self._committing: list[asyncio.Future[None]] = []
+        never = asyncio.Event()
+        works = (
+            ("storing", self._flush, FLUSH_EVERY_S, FLUSH_RETRY_S, self._nudge),
+            ("adopting", self._adopt, ADOPT_EVERY_S, ADOPT_EVERY_S, never),
+            ("housekeeping", self._keep_house, HOUSEKEEPING_EVERY_S, HOUSEKEEPING_RETRY_S, never),
+        )
         self._tasks = [
-            asyncio.create_task(self._repeat(name, work, every_s=every_s, nudge=nudge))
-            for name, work, every_s, nudge in (
-                ("storing", self._flush, FLUSH_EVERY_S, self._nudge),
-                ("adopting", self._adopt, ADOPT_EVERY_S, asyncio.Event()),
-                ("housekeeping", self._keep_house, HOUSEKEEPING_EVERY_S, asyncio.Event()),
+            asyncio.create_task(
+                self._repeat(name, work, every_s=every_s, retry_s=retry_s, nudge=nudge)
             )
+            for name, work, every_s, retry_s, nudge in works
         ]
 
     @property
@@ -122,16 +127,20 @@ class Logbook:
         work: Callable[[], Awaitable[None]],
         *,
         every_s: float,
+        retry_s: float,
         nudge: asyncio.Event,
     ) -> None:
-        """Do `work` every so often, or when nudged; whatever it raises is told, and it goes on."""
+        """Do `work` every so often, or when nudged; whatever it raises is told, and it goes on.
+
+        While the database is away the rests grow up to `retry_s`.
+        """
         rest_s = every_s
         while True:
             try:
                 await work()
                 rest_s = every_s
             except AWAY as error:
-                rest_s = min(2 * rest_s, LONGEST_REST_S)
+                rest_s = min(2 * rest_s, retry_s)
                 log.warning(
                     "%s: database away (%s); %d rows wait in the spool, next try in %.1f s",
                     name,
@@ -140,7 +149,7 @@ class Logbook:
                     rest_s,
                 )
             except Exception:
-                rest_s = LONGEST_REST_S
+                rest_s = retry_s
                 log.exception("%s failed; %d rows wait in the spool", name, self.depth)
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_s):

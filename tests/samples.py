@@ -1,10 +1,14 @@
 """Records for tests: valid ones, to be changed where a test looks."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import psycopg
+from psycopg import sql
 
 from contracts.records import Feedback, IntentProbability, Interaction
 from store.database import Pool, open_pool
@@ -78,3 +82,14 @@ async def store(pool: Pool, *records: Interaction | Feedback) -> None:
         interactions=[row_of(one) for one in records if isinstance(one, Interaction)],
         feedback=[row_of(one) for one in records if isinstance(one, Feedback)],
     )
+
+
+@asynccontextmanager
+async def locked(database_url: str, table: str) -> AsyncIterator[None]:
+    """Hold a table against everyone else: to them, the database hangs."""
+    connection = await psycopg.AsyncConnection.connect(database_url)
+    async with connection:
+        await connection.execute(
+            sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table))
+        )
+        yield

@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from store.database import Connection, Pool, connect
+from store.database import Connection, Pool
 from store.interactions import give_feedback
-from tests.samples import asked_on, interaction, store, thumb, utc
+from tests.samples import asked_on, interaction, locked, store, thumb, utc
 
 
 def stored(connection: Connection, columns: str = "interaction_id") -> list[Any]:
@@ -225,8 +225,7 @@ async def test_a_database_that_hangs_is_waited_for_no_longer_than_said(
 ) -> None:
     asked = interaction()
     await store(log_pool, asked)
-    with connect(database_url) as blocker, blocker.transaction():
-        blocker.execute("LOCK TABLE interaction_log IN ACCESS EXCLUSIVE MODE")
+    async with locked(database_url, "interaction_log"):
         began_s = time.monotonic()
         with pytest.raises(TimeoutError):
             await give_feedback(log_pool, thumb(asked), timeout_s=0.2)
@@ -258,8 +257,7 @@ async def test_writing_today_waits_for_no_other_day(
         "CREATE TABLE interaction_log_now PARTITION OF interaction_log"
         f" FOR VALUES FROM ('{asked.asked_at:%Y-%m-%d}') TO ('{tomorrow:%Y-%m-%d}')"
     )
-    with connect(database_url) as blocker, blocker.transaction():
-        blocker.execute("LOCK TABLE interaction_log_old IN ACCESS EXCLUSIVE MODE")
+    async with locked(database_url, "interaction_log_old"):
         async with asyncio.timeout(5):
             for _ in range(8):  # long enough for a prepared statement to get its generic plan
                 later = interaction()

@@ -9,9 +9,10 @@ import pytest
 from contracts.messages import QueryAnswer, QueryRequest
 from graph.problems import ProblemError
 from graph.replay import RequestMemory
-from store.database import Connection, Pool, connect
+from store.database import Connection, Pool
 from store.interactions import answer_request, claim_request, give_up_request
 from tests.plain_stages import PlainStages
+from tests.samples import locked
 
 PATIENCE_S = 5.0
 
@@ -224,8 +225,7 @@ async def test_a_database_that_hangs_delays_the_answer_by_a_share_of_its_deadlin
     replicas: tuple[Replica, Replica], database_url: str
 ) -> None:
     one, _ = replicas
-    with connect(database_url) as blocker, blocker.transaction():
-        blocker.execute("LOCK TABLE request_claims IN ACCESS EXCLUSIVE MODE")
+    async with locked(database_url, "request_claims"):
         began_s = time.monotonic()
         first = await one.ask(deadline_s=0.4)
         assert time.monotonic() - began_s < 1.5
