@@ -169,10 +169,10 @@ class KnowledgeSearch:
         """Return (place from 1, node number, revision, score), each place's best first."""
         query = _search_sql(space and space.id, space and space.dims, has_tags)
         values: dict[str, Any] = {
-            "texts": [_searchable(search.text) for search in searches],
-            "intents": [search.intent or "" for search in searches],
+            "texts": [_storable(normalise(search.text)) for search in searches],
+            "intents": [_storable(search.intent or "") for search in searches],
             "preferences": [_preference(search) / (SMOOTHING + 1) for search in searches],
-            "tags": [_SEPARATOR.join(map(_searchable, search.tags)) for search in searches],
+            "tags": [_SEPARATOR.join(map(_storable, search.tags)) for search in searches],
             "limits": [search.top_k for search in searches],
         }
         if space is not None:
@@ -233,9 +233,9 @@ def _preference(search: Search) -> float:
     return INTENT_WEIGHT * min(1.0, max(0.0, search.confidence))
 
 
-def _searchable(text: str) -> str:
-    """Return a text that Postgres takes: normalised, without NUL and lone surrogates."""
-    return normalise(text).replace("\x00", " ").encode(errors="replace").decode()
+def _storable(text: str) -> str:
+    """Return a text that Postgres takes: without NUL and lone surrogates."""
+    return text.replace("\x00", " ").encode(errors="replace").decode()
 
 
 @cache

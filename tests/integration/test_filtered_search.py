@@ -54,7 +54,7 @@ class Corpus:
         return [{self.nodes[rows[place]].id for place in places} for places in order]
 
 
-def _draw(random: np.random.Generator, centres: Vectors, count: int) -> Vectors:
+def _draw(random: np.random.Generator, centres: NDArray[np.float64], count: int) -> Vectors:
     points = centres[random.integers(len(centres), size=count)]
     points = points + 0.6 * random.normal(size=points.shape)
     return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)

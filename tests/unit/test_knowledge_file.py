@@ -1,0 +1,98 @@
+"""Reading nodes from a file: the good are read, the bad are named with their row."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import DataError
+from store.knowledge_file import read_knowledge
+
+GOOD: dict[str, Any] = {
+    "id": "gown",
+    "title": "Cap and gown",
+    "body": "Order by week 6.",
+    "url": "https://www.alderridge.example/gown",
+    "intent": "graduation",
+    "tags": ["cap", "gown", "cap"],
+    "updated": "2026-02-01",
+}
+
+
+def _file(folder: Path, text: str) -> Path:
+    file = folder / "nodes.json"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_arrays_and_lines_are_read_alike(tmp_path: Path, as_lines: bool) -> None:
+    rows = [GOOD, {**GOOD, "id": "second", "tags": []}]
+    text = "\n\n".join(map(json.dumps, rows)) + "\n" if as_lines else json.dumps(rows, indent=1)
+    read = read_knowledge(_file(tmp_path, "\ufeff" + text))
+    assert [node.id for node in read.nodes] == ["gown", "second"]
+    assert read.nodes[0].tags == ("cap", "gown")
+    assert read.bad == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"id": "a b"}, "id"),
+        ({"id": None}, "id"),
+        ({"title": "  "}, "title"),
+        ({"body": ""}, "body"),
+        ({"body": "\u200b"}, "body: nothing in it can be seen"),
+        ({"body": "a\x00b"}, "control character"),
+        ({"title": "half \ud83d"}, ""),
+        ({"url": "javascript:alert(1)"}, "url"),
+        ({"intent": "astrology"}, "none of data/intents.yaml"),
+        ({"tags": "cap"}, "tags"),
+        ({"tags": ["x" * 65]}, "tags.0"),
+        ({"tgas": []}, "tgas"),
+        ({"updated": "yesterday"}, "updated"),
+    ],
+)
+def test_a_bad_row_is_named_and_the_good_ones_are_read(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    rows = [GOOD, {**GOOD, "id": "bad", **changes}, {**GOOD, "id": "third"}]
+    read = read_knowledge(_file(tmp_path, json.dumps(rows)), intents={"graduation"})
+    assert [node.id for node in read.nodes] == ["gown", "third"]
+    (bad,) = read.bad
+    assert bad.number == 2
+    assert reason in bad.reason
+
+
+def test_a_missing_field_a_repeated_id_and_a_row_that_is_no_object_are_bad(tmp_path: Path) -> None:
+    without_url = {key: value for key, value in GOOD.items() if key != "url"}
+    read = read_knowledge(
+        _file(tmp_path, json.dumps([without_url, GOOD, GOOD, "text", None, ["list"]]))
+    )
+    assert [(bad.number, bad.reason) for bad in read.bad] == [
+        (1, "url: Field required"),
+        (3, "id: gown is in row 2 already"),
+        (4, "no JSON object"),
+        (5, "no JSON object"),
+        (6, "no JSON object"),
+    ]
+
+
+def test_a_broken_line_is_bad_by_its_line_number(tmp_path: Path) -> None:
+    text = f'{json.dumps(GOOD)}\n{{"id": \n\n42\n{json.dumps({**GOOD, "id": "last"})}\n'
+    read = read_knowledge(_file(tmp_path, text))
+    assert [node.id for node in read.nodes] == ["gown", "last"]
+    assert [bad.number for bad in read.bad] == [2, 4]
+    assert read.bad[0].reason.startswith("no JSON")
+
+
+def test_a_file_that_cannot_be_read_is_an_error_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        read_knowledge(tmp_path / "nowhere.json")
+    with pytest.raises(DataError, match="no JSON array"):
+        read_knowledge(_file(tmp_path, '[{"id": 1}'))
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_knowledge(binary)
