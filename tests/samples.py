@@ -1,6 +1,9 @@
 """Records for tests: valid ones, to be changed where a test looks."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -93,3 +96,14 @@ async def locked(database_url: str, table: str) -> AsyncIterator[None]:
             sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table))
         )
         yield
+
+
+async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:
+    """Wait until it holds (what it returns may be awaited); fail when that takes too long."""
+    until_s = time.monotonic() + within_s
+    while True:
+        holds = condition()
+        if await holds if inspect.isawaitable(holds) else holds:
+            return
+        assert time.monotonic() < until_s, "it did not come to pass"
+        await asyncio.sleep(0.02)
