@@ -14,8 +14,9 @@ FROM (
                    AS read_before
         FROM (
             SELECT said.lexeme, coalesce(known.nodes, 0) AS nodes,
-                   ln(1 + (total.nodes - coalesce(known.nodes, 0) + 0.5)
-                          / (coalesce(known.nodes, 0) + 0.5)) AS rarity
+                   -- In floats: numeric logarithms would take most of the query's time.
+                   ln(1 + (total.nodes - coalesce(known.nodes, 0) + 0.5::float8)
+                          / (coalesce(known.nodes, 0) + 0.5::float8)) AS rarity
             FROM knowledge_totals AS total
             CROSS JOIN unnest(tsvector_to_array(to_tsvector('english', asked.text)))
                 AS said (lexeme)
