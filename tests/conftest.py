@@ -13,6 +13,8 @@ from store.registry import SERVED_FILES, Registry
 from training.export_encoder import export_encoder
 from training.first_version import first_recipe, make_first_version
 
+pytest_plugins = ["tests.live_hub"]
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_HOME = REPOSITORY / ".hub"
 """Where `make run` keeps what it trains: whoever trains first, tests or run, the other finds it."""
