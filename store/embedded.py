@@ -23,7 +23,7 @@ from store.postgres_process import (
     MAJOR,
     Account,
     binaries,
-    end_with_parent,
+    end_with_owner,
     is_server_of,
     let_in,
     make_private,
@@ -247,7 +247,7 @@ class EmbeddedPostgres:
                     stderr=output,
                     # Ctrl-C in the terminal is for the owner, who stops the server last.
                     start_new_session=True,
-                    preexec_fn=end_with_parent(),
+                    preexec_fn=end_with_owner(),
                     **run_as(account),
                 )
             if self._wait_until_ready(deadline):

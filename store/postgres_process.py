@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -85,11 +86,14 @@ def run_as(account: Account | None) -> dict[str, Any]:
     return arguments
 
 
-def end_with_parent() -> Callable[[], None]:
-    """Return what the child runs before it becomes Postgres: get SIGINT when the parent dies.
+def end_with_owner() -> Callable[[], None] | None:
+    """Return what the child runs before it becomes Postgres: get SIGINT when the owner dies.
 
-    The kernel means the parent *thread*: start the server from one that lives as long as its use.
+    The kernel means the parent *thread*, so a server that another thread than the main one starts
+    goes without; after a kill of its owner it runs on until the next start ends it.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return None
     prctl = ctypes.CDLL(None).prctl
     set_parent_death_signal, fast_shutdown = 1, int(signal.SIGINT)
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -134,3 +135,16 @@ def test_data_of_another_postgres_version_is_refused_and_left_alone(server_home:
     with pytest.raises(DatabaseUnavailable, match="made by Postgres 14"):
         EmbeddedPostgres(server_home).start()
     assert (server_home / "postgres" / "PG_VERSION").read_text() == "14\n"
+
+
+def test_a_server_outlives_the_thread_that_started_it(server_home: Path) -> None:
+    server = EmbeddedPostgres(server_home)
+    starting = threading.Thread(target=server.start)
+    starting.start()
+    starting.join()
+    try:
+        time.sleep(0.3)
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        server.stop()
