@@ -10,7 +10,7 @@ class TrainingConfig:
     seed: int = 17
     epochs: int = 4
     batch: int = 32
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     head_learning_rate: float = 2e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
@@ -19,9 +19,10 @@ class TrainingConfig:
     dropout: float = 0.1
     patience_epochs: int = 2
     """Epochs without a better validation loss after which training stops."""
-    freeze_layers: int = 2
-    """The word table and so many of the lowest layers stay as pretrained: a quarter less to
-    compute, no fewer queries right, and words that training never saw stay near those it saw."""
+    frozen_layers: int = 3
+    """The word table and so many of the lowest layers stay as pretrained. What they make of a
+    query is computed once, not once an epoch; and words that training never saw stay near those
+    that it saw."""
     threads: int = 2
     bf16: bool | None = None
     """None: where the processor multiplies in bfloat16 by itself; elsewhere it would be slower."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.settings import PROJECT, Settings
+from models.session import MAX_TOKENS
 from store.artifacts import open_store
 from store.registry import Champion, Registry
 from training.child import run_stage
@@ -33,8 +34,6 @@ Report = Callable[[str], None]
 
 _DECIDING_CODE: Final = (
     "contracts/text.py",
-    "models/classifier.py",
-    "models/session.py",
     "store/redaction.py",
     "training/candidate.py",
     "training/config.py",
@@ -61,7 +60,7 @@ def first_recipe(*, queries: Path = QUERIES_FILE, config: TrainingConfig | None 
     for package in _DECIDING_PACKAGES:
         total.update(f"{package}=={importlib.metadata.version(package)}".encode())
     total.update(INTENTS_FILE.read_bytes() + queries.read_bytes() + start_revision().encode())
-    total.update(json.dumps(asdict(config or TrainingConfig())).encode())
+    total.update(json.dumps([MAX_TOKENS, asdict(config or TrainingConfig())]).encode())
     return total.hexdigest()[:16]
 
 

@@ -26,13 +26,32 @@ class PooledEncoder(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return shape (texts, dims), not of unit length; inputs (texts, tokens), int64."""
-        hidden = self.encoder.embeddings(input_ids)
-        bias = (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * -1e9
-        for layer in self.encoder.transformer.layer:
+        return self.pool(self.lower(input_ids, attention_mask, layers=0), attention_mask, layers=0)
+
+    def lower(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Return what the embeddings and the lowest `layers` layers make: (texts, tokens, dims)."""
+        hidden: torch.Tensor = self.encoder.embeddings(input_ids)
+        bias = _attention_bias(attention_mask, hidden)
+        for layer in self.encoder.transformer.layer[:layers]:
+            hidden = layer(hidden, attention_mask=bias)
+        return hidden
+
+    def pool(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Take what `lower` made through the other layers, and return its mean: (texts, dims)."""
+        bias = _attention_bias(attention_mask, hidden)
+        for layer in self.encoder.transformer.layer[layers:]:
             hidden = layer(hidden, attention_mask=bias)
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         pooled: torch.Tensor = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         return pooled
+
+
+def _attention_bias(attention_mask: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    return (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * -1e9
 
 
 class IntentModel(nn.Module):
@@ -44,14 +63,28 @@ class IntentModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.pooled.encoder.config.dim, labels)
 
-    def freeze(self, *, layers: int) -> None:
-        """Exempt the embeddings and the lowest `layers` layers from training; 0 exempts nothing."""
-        if layers:
-            self.pooled.encoder.embeddings.requires_grad_(False)
-            for layer in self.pooled.encoder.transformer.layer[:layers]:
-                layer.requires_grad_(False)
-
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Return logits: shape (texts, labels)."""
         logits: torch.Tensor = self.head(self.dropout(self.pooled(input_ids, attention_mask)))
         return logits
+
+    def lower(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Return what the frozen part makes of the ids: (texts, tokens, dims). No gradient."""
+        with torch.no_grad():
+            return self.pooled.lower(input_ids, attention_mask, layers=layers)
+
+    def upper(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Return the logits of what `lower` made: shape (texts, labels)."""
+        pooled = self.pooled.pool(hidden, attention_mask, layers=layers)
+        logits: torch.Tensor = self.head(self.dropout(pooled))
+        return logits
+
+    def freeze(self, *, layers: int) -> None:
+        """Exempt the embeddings and the lowest `layers` layers from training."""
+        self.pooled.encoder.embeddings.requires_grad_(False)
+        for layer in self.pooled.encoder.transformer.layer[:layers]:
+            layer.requires_grad_(False)

@@ -4,13 +4,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 import torch
 from torch import nn
 
-from models.session import open_tokenizer
+from models.session import open_tokenizer, prepare
 from training.config import TrainingConfig
 from training.encoder_start import start_folder
 from training.examples import Example
@@ -60,9 +61,11 @@ def train(
     shuffler = np.random.default_rng(config.seed)
     bf16 = torch.cpu._is_avx512_bf16_supported() if config.bf16 is None else config.bf16
     model = IntentModel(len(labels), dropout=config.dropout)
-    model.freeze(layers=config.freeze_layers)
-    rows = _tokenise(examples, labels=labels)
-    checks = _tokenise(validation, labels=labels)
+    model.freeze(layers=config.frozen_layers)
+    autocast = partial(torch.autocast, "cpu", dtype=torch.bfloat16, enabled=bf16)
+    with autocast():
+        rows = _frozen_part(model, examples, labels=labels, config=config)
+        checks = _frozen_part(model, validation, labels=labels, config=config)
     steps = config.epochs * -(-len(rows) // config.batch)
     optimiser, schedule = _optimiser(model, config=config, steps=steps)
     loss_of = nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
@@ -72,9 +75,9 @@ def train(
         began, total, told = time.monotonic(), 0.0, time.monotonic()
         model.train()
         for done, batch in enumerate(_batches(rows, size=config.batch, shuffler=shuffler), start=1):
-            ids, mask, targets = _tensors(batch)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-                logits = model(ids, mask)
+            hidden, mask, targets = _tensors(batch)
+            with autocast():
+                logits = model.upper(hidden, mask, layers=config.frozen_layers)
             loss = loss_of(logits.float(), targets)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -85,7 +88,8 @@ def train(
             if time.monotonic() - told > 10:
                 told = time.monotonic()
                 report(f"train: epoch {number}, {done * config.batch} of {len(rows)} queries")
-        loss_now, accuracy = _check(model, checks, bf16=bf16)
+        with autocast():
+            loss_now, accuracy = _check(model, checks, layers=config.frozen_layers)
         epoch = Epoch(number, total / len(rows), loss_now, accuracy, time.monotonic() - began)
         epochs.append(epoch)
         report(
@@ -105,27 +109,41 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One query as token ids, and the number of its intent."""
+    """One query after the frozen part: (tokens, dims), and the number of its intent."""
 
-    ids: tuple[int, ...]
+    hidden: torch.Tensor
     target: int
 
 
-def _tokenise(examples: Sequence[Example], *, labels: Sequence[str]) -> list[_Row]:
+def _frozen_part(
+    model: IntentModel,
+    examples: Sequence[Example],
+    *,
+    labels: Sequence[str],
+    config: TrainingConfig,
+) -> list[_Row]:
+    """Take the examples through the part that training does not change, in their order."""
     column = {label: number for number, label in enumerate(labels)}
     tokenizer = open_tokenizer(start_folder() / "tokenizer.json")
-    encodings = tokenizer.encode_batch_fast([example.text for example in examples])
-    return [
-        _Row(tuple(encoding.ids), column[example.intent])
-        for encoding, example in zip(encodings, examples, strict=True)
-    ]
+    texts = [example.text for example in examples]
+    rows: dict[int, _Row] = {}
+    model.eval()
+    for batch in prepare(tokenizer, texts, max_batch=64):
+        mask = torch.from_numpy(batch.feeds["attention_mask"])
+        ids = torch.from_numpy(batch.feeds["input_ids"])
+        hidden = model.lower(ids, mask, layers=config.frozen_layers)
+        for place, row in enumerate(batch.rows):
+            # A copy, or every row would keep its whole batch in memory.
+            kept = hidden[place, : int(mask[place].sum())].clone()
+            rows[row] = _Row(kept, column[examples[row].intent])
+    return [rows[row] for row in range(len(texts))]
 
 
 def _batches(
     rows: Sequence[_Row], *, size: int, shuffler: np.random.Generator
 ) -> Iterator[list[_Row]]:
     """Give batches of alike length in any order: hardly any padding, other mates each epoch."""
-    jittered = [len(row.ids) + shuffler.uniform(-_JITTER_TOKENS, _JITTER_TOKENS) for row in rows]
+    jittered = [len(row.hidden) + shuffler.uniform(-_JITTER_TOKENS, _JITTER_TOKENS) for row in rows]
     order = np.argsort(jittered)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     for number in shuffler.permutation(len(batches)):
@@ -133,12 +151,11 @@ def _batches(
 
 
 def _tensors(batch: Sequence[_Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return ids and mask, both (texts, tokens), and targets (texts,); all int64."""
-    ids = torch.zeros((len(batch), max(len(row.ids) for row in batch)), dtype=torch.int64)
-    for number, row in enumerate(batch):
-        ids[number, : len(row.ids)] = torch.tensor(row.ids)
-    # Id 0 is [PAD], which no text holds.
-    return ids, (ids != 0).to(torch.int64), torch.tensor([row.target for row in batch])
+    """Return hidden states (texts, tokens, dims), mask (texts, tokens) and targets (texts,)."""
+    hidden = nn.utils.rnn.pad_sequence([row.hidden for row in batch], batch_first=True)
+    lengths = torch.tensor([len(row.hidden) for row in batch])
+    mask = (torch.arange(hidden.shape[1])[None, :] < lengths[:, None]).to(torch.int64)
+    return hidden, mask, torch.tensor([row.target for row in batch])
 
 
 def _optimiser(
@@ -161,14 +178,15 @@ def _optimiser(
     return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, share)
 
 
-def _check(model: IntentModel, rows: Sequence[_Row], *, bf16: bool) -> tuple[float, float]:
+def _check(model: IntentModel, rows: Sequence[_Row], *, layers: int) -> tuple[float, float]:
+    """Return the mean cross-entropy and the share of right answers."""
     model.eval()
     loss, right = 0.0, 0
-    ordered = sorted(rows, key=lambda row: len(row.ids))
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+    ordered = sorted(rows, key=lambda row: len(row.hidden))
+    with torch.no_grad():
         for start in range(0, len(ordered), 64):
-            ids, mask, targets = _tensors(ordered[start : start + 64])
-            logits = model(ids, mask).float()
+            hidden, mask, targets = _tensors(ordered[start : start + 64])
+            logits = model.upper(hidden, mask, layers=layers).float()
             loss += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
             right += int((logits.argmax(dim=1) == targets).sum())
     return loss / max(1, len(rows)), right / max(1, len(rows))
