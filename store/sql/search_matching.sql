@@ -26,6 +26,6 @@ FROM (
     JOIN knowledge_terms AS term ON term.lexeme = word.lexeme
     WHERE word.read_before < {postings} {filter}
     GROUP BY term.node
-    ORDER BY score DESC
+    ORDER BY score DESC, term.node
     LIMIT {depth}
 ) AS matching

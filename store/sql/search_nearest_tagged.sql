@@ -13,7 +13,7 @@ FROM (
         SELECT stored.node, stored.embedding <#> asked.vector AS distance
         FROM chosen JOIN knowledge_vectors AS stored ON stored.node = chosen.number
         WHERE stored.space = {space} AND (SELECT count(*) FROM chosen) <= {few}
-        ORDER BY distance
+        ORDER BY distance, stored.node
         LIMIT {depth}
     )
     UNION ALL
