@@ -14,6 +14,7 @@ import httpx
 from benchmarks.usage import Usage, processes_under, usage_of
 from contracts.errors import HubError
 from contracts.settings import PROJECT, Settings
+from scripts.local_cluster import hub_environment
 from scripts.ports import free_ports
 from scripts.prepare import Step
 from scripts.run import bring_up
@@ -68,12 +69,7 @@ def monolith(
                 *("--port", str(port), "--workers", str(workers)),
             ],
             cwd=PROJECT,
-            env={
-                **os.environ,
-                "HUB_HOME": str(settings.home_dir),
-                "HUB_SECRET": settings.secret.get_secret_value(),
-                "HUB_DATABASE_URL": settings.database_url or "",
-            },
+            env={**os.environ, **hub_environment(settings)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

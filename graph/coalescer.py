@@ -41,8 +41,9 @@ class Reply(Generic[Result]):
 class Coalescer(Generic[Item, Result]):
     """Collects the items of one stage and calls for many at once. Belongs to one event loop.
 
-    One call more is in flight than replicas were lately heard of, so that each replica finds its
-    next batch waiting, and a new replica is noticed.
+    As many calls are in flight as replicas were lately heard of: a replica computes one call after
+    the other anyway, and what waits here meanwhile makes its next batch larger, so cheaper. Serve
+    spreads the calls, so a new replica is soon heard of.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Coalescer(Generic[Item, Result]):
     def _limit(self) -> int:
         now = time.monotonic()
         self._heard = {r: at for r, at in self._heard.items() if now - at < HEARD_FOR_S}
-        return max(1, len(self._heard)) + 1
+        return max(1, len(self._heard))
 
     def _send(self) -> None:
         self._is_scheduled = False
