@@ -16,10 +16,17 @@ import psycopg
 from pydantic import SecretStr
 from rich.console import Console
 
-from benchmarks.load import Load, LoadReport, Mix, apply_load
+from benchmarks.load import Load, Mix, apply_load
 from benchmarks.servers import Server, graph, monolith
-from benchmarks.serving_report import BUSY, Measured, figure, remarks, table_of
-from benchmarks.usage import cpu_ms_per_query
+from benchmarks.serving_report import (
+    BUSY,
+    CALM_BELOW_CORES,
+    Measured,
+    figure,
+    remarks,
+    table_of,
+)
+from benchmarks.usage import cpu_ms_per_query, foreign_cores
 from contracts.errors import HubError
 from contracts.settings import Settings
 from scripts.ports import free_ports
@@ -27,7 +34,8 @@ from scripts.prepare import prepare_knowledge, prepare_models, prepare_schema
 from scripts.run import step
 from store.embedded import EmbeddedPostgres
 
-console = Console(highlight=False)
+# In a log, too, the table keeps its columns.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +81,26 @@ def measure(server: Server, plan: Plan, *, number: int) -> list[Measured]:
                     report,
                     cpu_ms_per_query(before, after, queries=report.asked),
                     dict(after.pss_bytes),
+                    foreign_cores(before, after),
                 )
             )
-            console.print(f"    [dim]{_said(server.name, report)}[/]")
+            console.print(f"    [dim]{_said(measured[-1])}[/]", soft_wrap=True)
     return measured
 
 
-def _said(name: str, report: LoadReport) -> str:
+def _said(one: Measured) -> str:
+    report = one.report
     line = (
-        f"{name}: {report.mix}, {report.clients} clients: {report.requests_per_s:.0f}/s,"
+        f"{one.server}: {report.mix}, {report.clients} clients: {report.requests_per_s:.0f}/s,"
         f" p50 {report.p50_ms:.1f} ms, p95 {report.p95_ms:.1f} ms, p99 {report.p99_ms:.1f} ms"
     )
     if report.degraded:
         line += f", {report.degraded} without a part"
-    return line + (f", errors {report.errors}" if report.errors else "")
+    if report.errors:
+        line += f", errors {report.errors}"
+    if one.foreign_cores > CALM_BELOW_CORES:
+        line += f"; other programs kept {one.foreign_cores:.1f} CPUs busy"
+    return line
 
 
 def run(plan: Plan) -> list[Measured]:
@@ -173,7 +187,7 @@ def main() -> int:
     title = f"{os.cpu_count()} CPUs, {plan.duration_s:g} s a load, median of {plan.rounds} round(s)"
     console.print(table_of(figured, title=title))
     for line in remarks(figured, measured):
-        console.print(line)
+        console.print(line, soft_wrap=True)
     console.print(f"[dim]every round: {file}[/]")
     return 0
 

@@ -14,6 +14,9 @@ SERVERS = (GRAPH, PEER, PEER_OF_TWO)
 BUSY = 32
 """Clients at which throughput is compared."""
 
+CALM_BELOW_CORES = 0.15
+"""A machine on which others keep more busy favours whichever server has more processes."""
+
 WANTED_THROUGHPUT = 1.15
 WANTED_P50 = 2.0
 WANTED_P95_MS = 200.0
@@ -29,6 +32,7 @@ class Measured:
     report: LoadReport
     cpu_ms_per_query: dict[str, float]
     pss_bytes: dict[str, int]
+    foreign_cores: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,12 @@ def remarks(figured: Figured, measured: Sequence[Measured]) -> Iterator[str]:
         yield f"CPU a query at {BUSY} clients, {server}: {_listed(cpu_ms, 'ms', digits=2)}"
         pss = {name: held / _MEBIBYTE for name, held in of_server[-1].pss_bytes.items()}
         yield f"PSS after it, {server}: {_listed(pss, 'MiB', digits=0)}"
+    busiest = max(one.foreign_cores for one in measured)
+    if busiest > CALM_BELOW_CORES:
+        yield (
+            f"[yellow]Other programs kept up to {busiest:.1f} CPUs busy meanwhile: this favours the"
+            " server with more processes. Measure again on a calm machine.[/]"
+        )
     own_ms = statistics.median(one.report.client_cpu_ms for one in measured)
     yield f"The load client itself took {own_ms:.2f} ms of CPU an answer."
 

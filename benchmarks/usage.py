@@ -1,5 +1,7 @@
 """What a server takes of the machine: memory as PSS, and CPU by process. Linux only."""
 
+import os
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,11 @@ class Usage:
 
     pss_bytes: Mapping[str, int]
     cpu_s: Mapping[str, float]
-
-    @property
-    def total_pss_bytes(self) -> int:
-        return sum(self.pss_bytes.values())
+    ours_s: float
+    """CPU that the measuring itself had used: this process and its children that ended."""
+    machine_s: float
+    """CPU that everything on the machine had used, what a hypervisor took away included."""
+    at_s: float
 
 
 def processes_under(
@@ -66,7 +69,15 @@ def usage_of(processes: Iterable[psutil.Process]) -> Usage:
             continue
         pss_bytes[name] = pss_bytes.get(name, 0) + memory
         cpu_s[name] = cpu_s.get(name, 0.0) + times.user + times.system
-    return Usage(pss_bytes, cpu_s)
+    ours, machine = os.times(), psutil.cpu_times()
+    idle_s = machine.idle + machine.iowait + machine.guest + machine.guest_nice
+    return Usage(
+        pss_bytes,
+        cpu_s,
+        ours_s=sum(ours[:4]),
+        machine_s=sum(machine) - idle_s,
+        at_s=time.monotonic(),
+    )
 
 
 def cpu_ms_per_query(before: Usage, after: Usage, *, queries: int) -> dict[str, float]:
@@ -76,6 +87,13 @@ def cpu_ms_per_query(before: Usage, after: Usage, *, queries: int) -> dict[str, 
         for name, used in after.cpu_s.items()
     }
     return dict(sorted(taken.items(), key=lambda entry: -entry[1]))
+
+
+def foreign_cores(before: Usage, after: Usage) -> float:
+    """Return how many CPUs others kept busy between two moments: neither the server nor its load."""
+    server_s = sum(after.cpu_s.values()) - sum(before.cpu_s.values())
+    known_s = server_s + after.ours_s - before.ours_s
+    return (after.machine_s - before.machine_s - known_s) / (after.at_s - before.at_s)
 
 
 def _pss_bytes(pid: int) -> int:
