@@ -21,7 +21,7 @@ DEFAULT_HOME = REPOSITORY / ".hub"
 
 
 @pytest.fixture(scope="session")
-def hub_home() -> Path:
+def hub_home(pytestconfig: pytest.Config) -> Path:
     """A HUB_HOME of the tests' own, with the encoder and v3 of the present data and code.
 
     It lies under HUB_TEST_HOME (default .hub/test). Making it takes minutes when the recipe is
@@ -30,8 +30,10 @@ def hub_home() -> Path:
     root = Path(os.environ.get("HUB_TEST_HOME", DEFAULT_HOME / "test"))
     home = root / first_recipe()
     settings = Settings(home=home, artifacts=str(home / "artifacts"))
-    export_encoder(settings.encoder_dir)
-    make_first_version(settings, cache_dir=DEFAULT_HOME / "cache")
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # minutes: whoever waits must see why
+        export_encoder(settings.encoder_dir)
+        make_first_version(settings, cache_dir=DEFAULT_HOME / "cache")
     return home
 
 
