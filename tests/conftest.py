@@ -1,6 +1,7 @@
 """What every test may ask for: a home with the encoder and the first version, made once."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,21 @@ def hub_home(pytestconfig: pytest.Config) -> Path:
     """
     root = Path(os.environ.get("HUB_TEST_HOME", DEFAULT_HOME / "test"))
     home = root / first_recipe()
+    _forget_old(root, keep=home)
     settings = Settings(home=home, artifacts=str(home / "artifacts"))
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # minutes: whoever waits must see why
         export_encoder(settings.encoder_dir)
         make_first_version(settings, cache_dir=DEFAULT_HOME / "cache")
     return home
+
+
+def _forget_old(root: Path, *, keep: Path, homes: int = 3) -> None:
+    """Remove the homes of recipes long gone; those of tests that may still run stay."""
+    others = [home for home in root.glob("*") if home.is_dir() and home != keep]
+    others.sort(key=lambda home: home.stat().st_mtime, reverse=True)
+    for home in others[homes - 1 :]:
+        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
