@@ -61,6 +61,7 @@ class Logbook:
         self._on_commit = on_commit
         self._count_stored = count_stored
         self._nudge = asyncio.Event()
+        self._is_closing = False
         self._committing: list[asyncio.Future[None]] = []
         never = asyncio.Event()
         works = (
@@ -111,9 +112,10 @@ class Logbook:
 
     async def close(self) -> None:
         """Store what can be stored and stop; what is left, another process adopts."""
+        self._is_closing = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
         try:
             await within(CLOSE_WITHIN_S, self._flush())
         except (*AWAY, psycopg.Error) as error:
@@ -151,6 +153,8 @@ class Logbook:
             except Exception:
                 rest_s = retry_s
                 log.exception("%s failed; %d rows wait in the spool", name, self.depth)
+            if self._is_closing:  # a pool that hands out a connection may swallow a cancellation
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(rest_s):
                     await nudge.wait()

@@ -252,6 +252,26 @@ async def test_on_commit_a_write_that_is_not_confirmed_says_so_and_is_stored_lat
     assert await stored.ids() == [asked.interaction_id]
 
 
+async def test_on_commit_a_write_outlasts_a_try_that_failed(
+    make_logbook: MakeLogbook, stored: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def failing_once(*args: Any, **kwargs: Any) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise psycopg.OperationalError("the connection was lost")
+        await store_rows(*args, **kwargs)
+
+    monkeypatch.setattr(logbook_module, "store_rows", failing_once)
+    logbook = make_logbook(on_commit=True)
+    asked = interaction()
+    await logbook.write(asked)
+    assert tries == 2
+    assert await stored.ids() == [asked.interaction_id]
+
+
 # ---- rows that are refused, and errors that nobody thought of ---------------------------------
 
 
@@ -425,6 +445,28 @@ async def test_closing_stores_what_is_left(
     assert await stored.ids() == ids
     assert list(tmp_path.iterdir()) == []
     await logbook.close()  # again: nothing
+
+
+async def test_closing_ends_also_when_a_cancellation_is_lost_in_a_library(
+    make_logbook: MakeLogbook, stored: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Python 3.11 `asyncio.wait_for`, which the pool uses, loses one now and then."""
+    started = asyncio.Event()
+
+    async def losing(*args: Any, **kwargs: Any) -> None:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await store_rows(*args, **kwargs)
+
+    monkeypatch.setattr(logbook_module, "store_rows", losing)
+    logbook = make_logbook()
+    ids = await written(logbook, rows=1)
+    await started.wait()
+    began_s = time.monotonic()
+    await logbook.close()
+    assert time.monotonic() - began_s < 3
+    assert await stored.ids() == ids
 
 
 # ---- a database that goes away ----------------------------------------------------------------
