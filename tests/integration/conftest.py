@@ -96,7 +96,7 @@ def _clone(server_url: str, *, template: str) -> Iterator[str]:
     name = f"hub_test_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as admin:
         admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )

@@ -22,6 +22,7 @@ import pytest_asyncio
 
 from contracts.records import Interaction
 from contracts.settings import PROJECT
+from store import database as database_module
 from store import logbook as logbook_module
 from store.database import Pool, connect, open_pool
 from store.embedded import EmbeddedPostgres
@@ -485,8 +486,11 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest_asyncio.fixture
-async def mortal(own_postgres: EmbeddedPostgres) -> AsyncIterator[Pool]:
+async def mortal(
+    own_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pool]:
     """A pool over an empty log on the server that may be killed; it is running again after."""
+    monkeypatch.setattr(database_module, "RECONNECT_FOR_S", 0.5)
     with connect(own_postgres.url) as connection:
         connection.execute("TRUNCATE interaction_log, pending_feedback")
     pool = open_pool(own_postgres.url, size=2)
@@ -515,15 +519,17 @@ async def test_no_row_is_lost_or_doubled_when_postgres_is_killed_while_rows_are_
             await asyncio.sleep(0.002)
 
     writers = [asyncio.create_task(write_on_and_on(logbook)) for logbook in logbooks]
-    for _ in range(2):
+    thumbs: list[asyncio.Task[bool]] = []
+    for score in (1, -1):
         await asyncio.sleep(0.4)
         own_postgres.kill()
+        given = thumb(asked[0], score=score, after_s=len(ids))
+        thumbs.append(asyncio.create_task(logbooks[0].give(given)))
         await asyncio.sleep(0.3)
-        assert not await logbooks[0].give(thumb(asked[0], score=-1, after_s=len(ids)))
         # In this thread: the server lives no longer than the thread that starts it.
         own_postgres.start()
     stop.set()
-    await asyncio.gather(*writers)
+    await asyncio.gather(*writers, *thumbs)
     await until(lambda: not any(logbook.depth for logbook in logbooks))
     stored = Log(own_postgres.url)
     assert await stored.ids() == sorted(ids)
@@ -559,7 +565,7 @@ async def test_after_an_outage_rows_are_stored_soon_after_the_database_is_back(
     logbook = make_logbook(mortal)
     own_postgres.kill()
     ids = await written(logbook, rows=20)
-    await asyncio.sleep(3)  # longer than one attempt to reconnect goes on
+    await asyncio.sleep(1)  # longer than one attempt to reconnect goes on
     assert logbook.depth == 20
     own_postgres.start()
     began_s = time.monotonic()

@@ -256,7 +256,7 @@ def test_a_spool_is_never_found_unlocked_while_it_is_made(tmp_path: Path) -> Non
     for thief in thieves:
         thief.start()
     try:
-        spools = [Spool(tmp_path) for _ in range(150)]
+        spools = [Spool(tmp_path) for _ in range(80)]
     finally:
         finished.set()
         for thief in thieves:
