@@ -13,6 +13,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -33,6 +34,7 @@ from graph.service import Caller, Service
 
 SESSION_COOKIE = "hub_session"
 SESSION_HEADER = "X-Hub-Session"
+REQUEST_HEADER = "X-Request-ID"
 SESSION_MAX_AGE_S = 180 * 24 * 3600
 JSON = "application/json"
 MAX_DRAINED_BYTES = 4 * 1024 * 1024
@@ -45,9 +47,21 @@ Message = TypeVar("Message", bound=BaseModel)
 log = logging.getLogger("ray.serve")
 
 
-def build_http(service_of: Callable[[], Service]) -> FastAPI:
-    """Return the HTTP application over a service that exists by the time a request comes."""
+def build_http(service_of: Callable[[], Service], *, cors_origins: tuple[str, ...] = ()) -> FastAPI:
+    """Return the HTTP application over a service that exists by the time a request comes.
+
+    Pages of `cors_origins` may ask from a browser; without any, only the hub's own pages may.
+    """
     app = FastAPI(title="Student Resource Hub", version="1", docs_url=None, redoc_url=None)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=cors_origins,
+            allow_credentials=True,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", SESSION_HEADER, REQUEST_HEADER],
+            expose_headers=[SESSION_HEADER, REQUEST_HEADER, "Retry-After"],
+        )
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_bug)
@@ -112,7 +126,7 @@ def build_http(service_of: Callable[[], Service]) -> FastAPI:
 
 def request_id_of(request: Request) -> str:
     """Return the id that names this request in logs and problems: the caller's, or a new one."""
-    given = request.headers.get("x-request-id", "")
+    given = request.headers.get(REQUEST_HEADER, "")
     if given and len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
         return given
     if "hub_request_id" not in request.scope:
@@ -153,7 +167,7 @@ def _caller(request: Request, *, service: Service) -> Caller:
 
 def _reply(message: BaseModel, *, request: Request, caller: Caller, status: int = 200) -> Response:
     response = Response(message.model_dump_json(), status_code=status, media_type=JSON)
-    response.headers["X-Request-ID"] = request_id_of(request)
+    response.headers[REQUEST_HEADER] = request_id_of(request)
     if caller.new_token is not None:
         response.headers[SESSION_HEADER] = caller.new_token
         response.set_cookie(

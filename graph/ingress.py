@@ -38,7 +38,7 @@ def _service() -> Service:
 
 
 @serve.deployment
-@serve.ingress(lambda: build_http(_service))
+@serve.ingress(lambda: build_http(_service, cors_origins=Settings().cors_origins))
 class Ingress:
     """One replica: it holds the spool, so that what it answered is written before it is given."""
 

@@ -89,7 +89,7 @@ async def test_a_call_carries_a_bounded_number_of_queries_and_says_how_many_stay
 ) -> None:
     stage.open.set()
     many = 3 * MAX_BATCH + 5
-    results = await asyncio.gather(*[coalescer.submit(item) for item in range(many)])
+    results = list(await asyncio.gather(*[coalescer.submit(item) for item in range(many)]))
     assert results == [2 * item for item in range(many)]
     assert [len(batch) for batch in stage.batches] == [MAX_BATCH] * 3 + [5]
     assert stage.left_behind == [many - MAX_BATCH, many - 2 * MAX_BATCH, 5, 0]
@@ -132,7 +132,7 @@ async def test_a_query_that_gave_up_while_waiting_is_not_sent(
     await settle()
     waiting[1].cancel()
     stage.open.set()
-    assert await asyncio.gather(in_flight, waiting[0], waiting[2]) == [0, 4, 8]
+    assert [*await asyncio.gather(in_flight, waiting[0], waiting[2])] == [0, 4, 8]
     assert stage.batches[1:] == [[2, 4]]
 
 

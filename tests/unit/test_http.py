@@ -656,6 +656,31 @@ async def test_models_says_what_every_replica_holds(hub: Hub) -> None:
     }
 
 
+async def test_only_pages_of_the_origins_that_are_set_may_ask_from_a_browser(hub: Hub) -> None:
+    friend, stranger = {"Origin": "https://www.example.edu"}, {"Origin": "https://evil.example"}
+    closed = await hub.ask(headers=friend)
+    assert "access-control-allow-origin" not in closed.headers
+
+    app = build_http(lambda: hub.service, cors_origins=("https://www.example.edu",))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hub") as client:
+        asks = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "x-hub-session",
+        }
+        allowed = await client.options("/v1/query", headers=friend | asks)
+        assert allowed.status_code == 200
+        assert allowed.headers["access-control-allow-origin"] == friend["Origin"]
+        assert (await client.options("/v1/query", headers=stranger | asks)).status_code == 400
+        answer = await client.post("/v1/query", json=QUESTION, headers=friend)
+        assert answer.headers["access-control-allow-origin"] == friend["Origin"]
+        assert SESSION_HEADER in answer.headers["access-control-expose-headers"]
+        refused = await client.post("/v1/query", content=b"", headers=friend)
+        assert refused.headers["access-control-allow-origin"] == friend["Origin"]
+        other = await client.post("/v1/query", json=QUESTION, headers=stranger)
+        assert "access-control-allow-origin" not in other.headers
+
+
 # ---- the API's description --------------------------------------------------------------------
 
 
