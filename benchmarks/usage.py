@@ -90,7 +90,7 @@ def cpu_ms_per_query(before: Usage, after: Usage, *, queries: int) -> dict[str, 
 
 
 def foreign_cores(before: Usage, after: Usage) -> float:
-    """Return how many CPUs others kept busy between two moments: neither the server nor its load."""
+    """Return how many CPUs others than the server and its load kept busy between two moments."""
     server_s = sum(after.cpu_s.values()) - sum(before.cpu_s.values())
     known_s = server_s + after.ours_s - before.ours_s
     return (after.machine_s - before.machine_s - known_s) / (after.at_s - before.at_s)

@@ -20,6 +20,9 @@ from ray.serve.exceptions import RayServeException
 MAX_BATCH = 32
 CALL_TIMEOUT_S = 10.0
 HEARD_FOR_S = 5.0
+SLOW_AFTER_S = 0.5
+"""A call that takes longer may be stuck: it no longer holds up the queries after it."""
+MAX_SLOW_CALLS = 4
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +61,7 @@ class Coalescer(Generic[Item, Result]):
         self._call = call
         self._count = count
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], float] = {}
         self._heard: dict[str, float] = {}
         self._is_scheduled = False
 
@@ -76,14 +79,16 @@ class Coalescer(Generic[Item, Result]):
             self._is_scheduled = True
             loop.call_soon(self._send)
 
-    def _limit(self) -> int:
+    def _is_busy(self) -> bool:
         now = time.monotonic()
         self._heard = {r: at for r, at in self._heard.items() if now - at < HEARD_FOR_S}
-        return max(1, len(self._heard))
+        limit = max(1, len(self._heard))
+        slow = sum(now - since_s >= SLOW_AFTER_S for since_s in self._calls.values())
+        return len(self._calls) - min(slow, MAX_SLOW_CALLS) >= limit
 
     def _send(self) -> None:
         self._is_scheduled = False
-        while self._waiting and len(self._calls) < self._limit():
+        while self._waiting and not self._is_busy():
             batch: list[tuple[Item, asyncio.Future[Result]]] = []
             while self._waiting and len(batch) < MAX_BATCH:
                 entry = self._waiting.popleft()
@@ -94,11 +99,12 @@ class Coalescer(Generic[Item, Result]):
                 # In a context of its own: Serve cancels what was called in the context of a query
                 # whose client hung up, and this call is the others' too.
                 task = asyncio.create_task(self._carry(batch), context=contextvars.Context())
-                self._calls.add(task)
+                self._calls[task] = time.monotonic()
                 task.add_done_callback(self._finished)
+                asyncio.get_running_loop().call_later(SLOW_AFTER_S, self._send)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._calls.discard(task)
+        del self._calls[task]
         if self._waiting:
             self._send()
 

@@ -11,7 +11,7 @@ from ray.exceptions import ActorUnavailableError, RayTaskError
 from ray.serve.exceptions import RequestCancelledError
 
 from graph import coalescer as coalescer_module
-from graph.coalescer import MAX_BATCH, Coalescer, Reply
+from graph.coalescer import MAX_BATCH, MAX_SLOW_CALLS, Coalescer, Reply
 
 WHOSE = contextvars.ContextVar("whose query", default="nobody's")
 
@@ -231,6 +231,36 @@ async def test_a_call_that_hangs_ends(
     assert stage.batches == [[1]]
     stage.open.set()
     assert await coalescer.submit(2) == 4
+
+
+async def test_a_call_that_is_stuck_holds_up_no_query_for_long(
+    stage: Stage, coalescer: Coalescer[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coalescer_module, "SLOW_AFTER_S", 0.05)
+    stuck = coalescer.submit(1)
+    await settle()
+    waiting = coalescer.submit(2)
+    await settle()
+    assert stage.batches == [[1]]
+    closed, stage.open = stage.open, asyncio.Event()
+    stage.open.set()  # to the calls after the first
+    assert await asyncio.wait_for(waiting, timeout=5) == 4
+    assert not stuck.done()
+    closed.set()
+    assert await stuck == 2
+
+
+async def test_calls_that_are_stuck_are_bounded_in_number(
+    stage: Stage, coalescer: Coalescer[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coalescer_module, "SLOW_AFTER_S", 0.0)
+    futures = []
+    for item in range(20):
+        futures.append(coalescer.submit(item))
+        await settle()
+    assert len(stage.batches) == 1 + MAX_SLOW_CALLS
+    stage.open.set()
+    assert list(await asyncio.gather(*futures)) == [2 * item for item in range(20)]
 
 
 async def test_too_few_results_are_an_error_for_every_query_of_the_call() -> None:
