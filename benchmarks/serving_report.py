@@ -34,6 +34,10 @@ class Measured:
     pss_bytes: dict[str, int]
     foreign_cores: float
 
+    @property
+    def is_disturbed(self) -> bool:
+        return self.foreign_cores > CALM_BELOW_CORES
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
@@ -128,7 +132,7 @@ def remarks(figured: Figured, measured: Sequence[Measured]) -> Iterator[str]:
         pss = {name: held / _MEBIBYTE for name, held in of_server[-1].pss_bytes.items()}
         yield f"PSS after it, {server}: {_listed(pss, 'MiB', digits=0)}"
     busiest = max(one.foreign_cores for one in measured)
-    if busiest > CALM_BELOW_CORES:
+    if any(one.is_disturbed for one in measured):
         yield (
             f"[yellow]Other programs kept up to {busiest:.1f} CPUs busy meanwhile: this favours the"
             " server with more processes. Measure again on a calm machine.[/]"
