@@ -177,6 +177,23 @@ class Models(_Answer):
     replicas: list[ReplicaModel]
 
 
+class Contact(_Answer):
+    """Whom a student can always call, and when."""
+
+    name: str
+    text: str
+    phone: str
+
+
+class Hints(_Answer):
+    """What a frontend shows besides answers. It needs neither database nor model."""
+
+    crisis: Crisis
+    contacts: list[Contact] = Field(description="To show while the hub is away; urgent ones first.")
+    examples: list[str] = Field(description="Questions to begin with, of different intents.")
+    intents: dict[str, str] = Field(description="What a person reads for each intent.")
+
+
 class FieldProblem(_Answer):
     """One field that cannot be used, and why."""
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import re2
-import yaml
+
+from graph.checked_yaml import mapping_of, read_yaml, text_of, texts_of
 
 _APOSTROPHES: Final = re.compile("['\u2018\u2019\u201a\u201b\u02bc\u2032\u00b4`\uff07]")
 _LOOKING_AROUND: Final = re.compile(r"\(\?<?[=!]")
@@ -59,28 +60,14 @@ class CrisisDetector:
         matches empty text. A detector that comes back is therefore complete: a damaged file
         never yields one that silently matches nothing.
         """
-        try:
-            document: object = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path}: not valid YAML: {error}") from error
-        try:
-            root = _mapping(document, "the file")
-            card = _mapping(root.get("card"), "card")
-            patterns = _texts(root.get("patterns"), "patterns")
-            if not patterns:
-                raise ValueError("patterns: must not be empty")
-            return cls(
-                CrisisCard(
-                    title=_text(card.get("title"), "card.title"),
-                    text=_text(card.get("text"), "card.text"),
-                    phone=_text(card.get("phone"), "card.phone"),
-                    url=_text(card.get("url"), "card.url"),
-                ),
-                patterns,
-                _texts(root.get("idioms"), "idioms"),
-            )
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        return read_yaml(path, cls._from_root)
+
+    @classmethod
+    def _from_root(cls, root: Mapping[object, object]) -> CrisisDetector:
+        patterns = texts_of(root.get("patterns"), "patterns")
+        if not patterns:
+            raise ValueError("patterns: must not be empty")
+        return cls(card_of(root), patterns, texts_of(root.get("idioms"), "idioms"))
 
     def match(self, text: str) -> CrisisCard | None:
         """Return the card if the text speaks of a crisis, and ``None`` if it does not.
@@ -99,6 +86,17 @@ class CrisisDetector:
         if any(pattern.search(remaining) for pattern in self._patterns):
             return self._card
         return None
+
+
+def card_of(root: Mapping[object, object]) -> CrisisCard:
+    """Return the card in the mapping of a crisis file; ``ValueError`` names what it lacks."""
+    card = mapping_of(root.get("card"), "card")
+    return CrisisCard(
+        title=text_of(card.get("title"), "card.title"),
+        text=text_of(card.get("text"), "card.text"),
+        phone=text_of(card.get("phone"), "card.phone"),
+        url=text_of(card.get("url"), "card.url"),
+    )
 
 
 def normalise(text: str) -> str:
@@ -174,21 +172,3 @@ def _compiled(expression: str) -> re.Pattern[str]:
     if compiled.search(""):
         raise ValueError(f"matches empty text: {expression!r}")
     return compiled
-
-
-def _mapping(value: object, name: str) -> Mapping[object, object]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name}: expected a mapping, found {type(value).__name__}")
-    return value
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name}: expected text, found {value!r}")
-    return value.strip()
-
-
-def _texts(value: object, name: str) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{name}: expected a list, found {type(value).__name__}")
-    return tuple(_text(item, f"{name}[{position}]") for position, item in enumerate(value))
