@@ -4,24 +4,21 @@ import logging
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 from typing import TypeVar
 
-import fastapi_offline
 from fastapi import FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from contracts.messages import (
     MAX_BODY_BYTES,
     FeedbackAnswer,
     FeedbackRequest,
     Health,
+    Hints,
     Models,
     Problem,
     QueryAnswer,
@@ -29,7 +26,11 @@ from contracts.messages import (
     Readiness,
     field_problems,
 )
+from graph.docs import mount_docs
+from graph.hints import read_hints
+from graph.page import mount_page
 from graph.problems import ProblemError, openapi_problems, problem_response
+from graph.security import SecurityHeaders, came_over_https
 from graph.service import Caller, Service
 
 SESSION_COOKIE = "hub_session"
@@ -51,17 +52,9 @@ def build_http(service_of: Callable[[], Service], *, cors_origins: tuple[str, ..
     """Return the HTTP application over a service that exists by the time a request comes.
 
     Pages of `cors_origins` may ask from a browser; without any, only the hub's own pages may.
+    Raises OSError and ValueError when a file that it shows (data, page) is missing or damaged.
     """
-    app = FastAPI(title="Student Resource Hub", version="1", docs_url=None, redoc_url=None)
-    if cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=cors_origins,
-            allow_credentials=True,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Content-Type", SESSION_HEADER, REQUEST_HEADER],
-            expose_headers=[SESSION_HEADER, REQUEST_HEADER, "Retry-After"],
-        )
+    app = _Door(cors_origins)
     app.add_exception_handler(ProblemError, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(Exception, _on_bug)
@@ -120,8 +113,39 @@ def build_http(service_of: Callable[[], Service], *, cors_origins: tuple[str, ..
     async def models() -> Models:
         return await service_of().models()
 
-    _mount_docs(app)
+    said = read_hints().model_dump_json()
+
+    @app.get("/v1/hints", response_model=Hints, summary="What to show besides answers")
+    async def hints() -> Response:
+        return Response(said, media_type=JSON)
+
+    mount_docs(app, models=(QueryRequest, FeedbackRequest, Problem))
+    mount_page(app)
     return app
+
+
+class _Door(FastAPI):
+    """FastAPI, with what every response must pass put outside of FastAPI's own error handling.
+
+    What `add_middleware` adds lies inside of it, and would not see a 500.
+    """
+
+    def __init__(self, cors_origins: tuple[str, ...]) -> None:
+        super().__init__(title="Student Resource Hub", version="1", docs_url=None, redoc_url=None)
+        self._cors_origins = cors_origins
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack: ASGIApp = super().build_middleware_stack()
+        if self._cors_origins:
+            stack = CORSMiddleware(
+                stack,
+                allow_origins=self._cors_origins,
+                allow_credentials=True,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Content-Type", SESSION_HEADER, REQUEST_HEADER],
+                expose_headers=[SESSION_HEADER, REQUEST_HEADER, "Retry-After"],
+            )
+        return SecurityHeaders(stack, cross_origin=bool(self._cors_origins))
 
 
 def request_id_of(request: Request) -> str:
@@ -176,7 +200,7 @@ def _reply(message: BaseModel, *, request: Request, caller: Caller, status: int 
             max_age=SESSION_MAX_AGE_S,
             httponly=True,
             samesite="lax",
-            secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
+            secure=came_over_https(request.scope),
         )
     return response
 
@@ -208,37 +232,3 @@ def _body_schema(model: type[BaseModel]) -> dict[str, object]:
             "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}},
         }
     }
-
-
-def _mount_docs(app: FastAPI) -> None:
-    """Serve /docs with its assets from the pinned package: nothing is fetched from elsewhere."""
-    assets = Path(fastapi_offline.__file__).with_name("static")
-    app.mount("/docs/assets", StaticFiles(directory=assets), name="docs-assets")
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="/openapi.json",
-            title="Student Resource Hub: the API",
-            swagger_js_url="/docs/assets/swagger-ui-bundle.js",
-            swagger_css_url="/docs/assets/swagger-ui.css",
-            swagger_favicon_url="/docs/assets/favicon.png",
-            swagger_ui_parameters={"validatorUrl": None},
-        )
-
-    @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("/docs")
-
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
-            schemas = schema["components"]["schemas"]
-            for model in (QueryRequest, FeedbackRequest, Problem):
-                described = model.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas |= described.pop("$defs", {})
-                schemas[model.__name__] = described
-            app.openapi_schema = schema
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -724,7 +724,7 @@ async def test_the_openapi_document_is_whole(hub: Hub) -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     assert set(document["paths"]) == {
-        *("/v1/query", "/v1/feedback", "/v1/healthz", "/v1/readyz", "/v1/models")
+        *("/v1/query", "/v1/feedback", "/v1/healthz", "/v1/readyz", "/v1/models", "/v1/hints")
     }
     assert len({operation["operationId"] for operation in operations}) == len(operations)
     assert all(operation["responses"] for operation in operations)
