@@ -27,6 +27,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.write_schema --check
 
 # torch first and alone: its pinned version must be there before anything else asks for "any torch".
 $(STAMP): pyproject.toml constraints.txt
