@@ -115,3 +115,60 @@ class Feedback:
     score: int
     comment: str | None
     given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """What a reviewer is asked: a query, what the hub answered, and how many it stands for.
+
+    `item_id` is the interaction_id of the query; `members` counts the near-duplicates folded in,
+    the query itself included. `reason` is 'doubtful', 'thumbs_down' or 'audit', `source` 'real' or
+    'simulated'; model_version, intent and confidence are None when no classifier answered.
+    """
+
+    item_id: str
+    query_text: str
+    reason: str
+    priority: float
+    asked_at: datetime
+    model_version: str | None
+    intent: str | None
+    confidence: float | None
+    alternatives: tuple[IntentProbability, ...]
+    outcome: str
+    result_ids: tuple[str, ...]
+    source: str
+    members: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one reviewer said of one item: an intent's name, 'out_of_scope' or 'unclear'.
+
+    `role` is the one the reviewer held then; model_* is what the hub had answered.
+    """
+
+    label_id: int
+    item_id: str
+    reviewer: str
+    role: str
+    intent: str
+    labelled_at: datetime
+    model_version: str | None
+    model_intent: str | None
+    model_confidence: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedLabel:
+    """An intent that two people stand for: `verified_by` is 'agreement' or 'lead'."""
+
+    item_id: str
+    query_text: str
+    intent: str
+    verified_at: datetime
+    verified_by: str
+    source: str
+    model_version: str | None
+    members: int
