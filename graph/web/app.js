@@ -66,6 +66,7 @@ function show() {
 function draw(state) {
   shown = state;
   const { name, question, answer, problem } = state;
+  const focused = document.activeElement;
   document.body.dataset.state = name;
   at("said").textContent = said(state);
   at("refused").replaceChildren(...(problem ? [refusal(problem, question)] : []));
@@ -76,6 +77,8 @@ function draw(state) {
   );
   at("start").hidden = name !== "idle" || answers.entries.length > 0 || hints.examples.length === 0;
   drawHistory(answer);
+  // What was pressed is gone: whoever uses no mouse goes on at what came of it.
+  if (!focused.isConnected || focused.closest("[hidden]")) at("now").focus();
 }
 
 function drawn({ question, answer, isEarlier = false }) {

@@ -19,7 +19,7 @@ export function make(tag, properties = {}, ...children) {
 /** An answer to a question: crisis card, message, choices, cards, thumbs. */
 export function answerOf({ question, answer, score, hints, ask, thumb, isEarlier = false }) {
   return [
-    answer.crisis && crisisCard(answer.crisis, isEarlier ? "h3" : "h2"),
+    answer.crisis && crisisCard(answer.crisis, { isEarlier }),
     !isEarlier && make("h2", { class: "asked", dir: "auto" }, question),
     answer.message && make("p", { class: "message" }, answer.message),
     understood(answer, hints.intents),
@@ -30,11 +30,12 @@ export function answerOf({ question, answer, score, hints, ask, thumb, isEarlier
   ].filter(Boolean);
 }
 
-export function crisisCard(crisis, heading) {
+/** Of all the cards on the page, only the one on top is a landmark. */
+export function crisisCard(crisis, { isEarlier = false } = {}) {
   return make(
-    "aside",
-    { class: "crisis", "aria-label": "Help right now" },
-    make(heading, {}, crisis.title),
+    isEarlier ? "div" : "aside",
+    { class: "crisis", "aria-label": isEarlier ? null : "Help right now" },
+    make(isEarlier ? "h3" : "h2", {}, crisis.title),
     make("p", {}, crisis.text),
     make("p", { class: "calls" }, phoneLink(crisis.phone), linkTo(crisis.url, "More help")),
   );
@@ -45,7 +46,7 @@ export function offlineNotice({ question, hints }) {
   const waits = question ? " Your question is kept and will be asked by itself." : "";
   return [
     make("p", { class: "banner" }, `The hub can't be reached just now; we keep trying.${waits}`),
-    hints.crisis && crisisCard(hints.crisis, "h2"),
+    hints.crisis && crisisCard(hints.crisis),
     hints.contacts.length > 0 && make("h2", {}, "Essential contacts"),
     make(
       "dl",
