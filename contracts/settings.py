@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
     embedding_cache_entries: int = Field(default=20_000, ge=1)
+    annotation_host: str = Field(
+        default="127.0.0.1", description="Where the annotation view listens."
+    )
+    annotation_port: int = Field(default=8501, ge=1, le=65535)
+    lease_s: int = Field(default=300, ge=5, description="How long an item stays with a reviewer.")
+    labels_needed: int = Field(
+        default=500, ge=1, description="Verified labels that a retraining needs."
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="JSON list of origins; empty: off."
     )

@@ -1,0 +1,1 @@
+"""The annotation view: reviewers say what doubtful queries mean."""
