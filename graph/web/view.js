@@ -77,8 +77,12 @@ function understood(answer, titles) {
   const parts = [];
   if (answer.degraded.includes("classifier") || answer.intent === null)
     parts.push("The part that understands questions is away: this was found by its words.");
-  else if (answer.confused_because === "out_of_scope")
-    parts.push("This does not sound like something the university has written about.");
+  else if (answer.intent === OUT_OF_SCOPE)
+    parts.push(
+      answer.outcome === "rephrase"
+        ? "I can't tell what this is about."
+        : "This does not sound like something the university has written about.",
+    );
   else
     parts.push(
       answer.outcome === "answered" ? "I took this as a question about " : "My best guess: ",

@@ -43,6 +43,7 @@ def open_screen(browser: Browser, hub: Hub) -> Iterator[OpenScreen]:
     yield open_one
     faults = [fault for screen in opened for fault in screen.faults]
     for screen in opened:
+        screen.page.unroute_all(behavior="ignoreErrors")
         screen.page.context.close()
     assert not faults, faults
 

@@ -71,13 +71,14 @@ def rephrase(number: int = 1, **changes: Any) -> Json:
 class InjectedHub:
     """Answers every call to /v1/* and keeps what was asked.
 
-    `away`: connections are refused. `silent`: a question is heard and never answered. `reply`
-    replaces what a question is answered with: it gets the request and handles the route.
+    `away`: connections are refused. `ready`: what /v1/readyz says. `silent`: a question is heard
+    and never answered. `reply` answers a question in its own way: it gets the route and the body.
     """
 
     def __init__(self, page: Page) -> None:
         self.away = False
         self.silent = False
+        self.ready = True
         self.answer: Callable[[str], Json] = lambda _: answer(len(self.asked))
         self.reply: Callable[[Route, Json], None] | None = None
         self.asked: list[Json] = []
@@ -103,7 +104,9 @@ class InjectedHub:
             self.thumbs.append(body)
             route.fulfill(json={"interaction_id": body["interaction_id"], "status": "stored"})
         elif path == "readyz":
-            route.fulfill(json={"ready": True, "degraded": []})
+            route.fulfill(
+                status=200 if self.ready else 503, json={"ready": self.ready, "degraded": []}
+            )
         elif path == "hints":
             route.fulfill(json=self.hints)
 

@@ -1,6 +1,8 @@
 """The page as a student meets it: where things are, and what went wrong meanwhile."""
 
 import re
+import time
+from collections.abc import Callable
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
@@ -19,6 +21,9 @@ NO_CHROMIUM = (
 )
 PATIENCE_MS = 15_000
 """How long a test waits for what the real hub has to do first, on a busy machine."""
+
+MIDNIGHT_S = 1_800_000_000
+"""Where the clock begins that a test controls."""
 
 REPORT_VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy violation: ${event.violatedDirective} ${event.blockedURI}`));"""
@@ -65,6 +70,12 @@ class Screen:
         self.page.goto(f"{self.url}/{fragment}")
         expect(self.body).to_have_attribute("data-state", re.compile("."))
 
+    def open_with_stopped_clock(self) -> None:
+        """Open the page; from then on its time goes on only by `page.clock.run_for`."""
+        self.page.clock.install(time=MIDNIGHT_S)
+        self.open()
+        self.page.clock.pause_at(MIDNIGHT_S + 60)
+
     def ask(self, text: str) -> None:
         self.box.fill(text)
         self.box.press("Enter")
@@ -74,6 +85,13 @@ class Screen:
 
     def state(self) -> str | None:
         return self.body.get_attribute("data-state")
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait for something that is not on the page; the browser goes on meanwhile."""
+        deadline = time.monotonic() + PATIENCE_MS / 1000
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {PATIENCE_MS} ms"
+            self.page.wait_for_timeout(5)
 
     def card_links(self) -> Locator:
         return self.cards.get_by_role("link")
