@@ -170,6 +170,8 @@ def make_index(connection: Connection, space: StoredSpace, *, workers: int = 2) 
     """Make the space's HNSW index unless it is there; return whether it was made. After bulk loads.
 
     An index follows later changes by itself, but is built faster, and better, over what is there.
+    With pgvector's own ef_construction of 64, one of forty builds over 50,000 clustered vectors
+    left a whole cluster that searches did not reach; with 128 none of 14 did.
     `workers` are used beside our own where the server has room for them.
     """
     name = _index_name(space.id)
@@ -178,7 +180,7 @@ def make_index(connection: Connection, space: StoredSpace, *, workers: int = 2) 
         return False
     making = sql.SQL(
         "CREATE INDEX {} ON knowledge_vectors USING hnsw"
-        " ((embedding::vector({})) vector_ip_ops) WITH (m = 16, ef_construction = 64)"
+        " ((embedding::vector({})) vector_ip_ops) WITH (m = 16, ef_construction = 128)"
         " WHERE space = {}"
     ).format(sql.Identifier(name), sql.Literal(space.dims), sql.Literal(space.id))
     _build(connection, making, workers=workers)
