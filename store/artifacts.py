@@ -22,7 +22,7 @@ from contracts.errors import ArtifactError, SettingsError
 ABSENT: Final = 0
 """The generation of an object that is not there."""
 
-_KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._=-]*)*")
 
 
 class ArtifactMissing(ArtifactError):
@@ -64,6 +64,9 @@ class ArtifactStore(Protocol):
 
         Returns the new generation. Raises ArtifactChanged.
         """
+
+    def remove(self, key: str) -> None:
+        """Remove an object for good; do nothing when it is not there."""
 
     def keys(self, prefix: str) -> list[str]:
         """Return the keys that begin with `prefix` (a folder ends in `/`), in order."""
@@ -113,6 +116,18 @@ class FolderStore:
             os.rename(draft, file)
             _sync_folder(file.parent)
             return generation
+
+    def remove(self, key: str) -> None:
+        file = self._file(key)
+        try:
+            file.unlink()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ArtifactError(
+                f"{file} could not be removed ({error.strerror}); it is still there."
+            ) from error
+        _sync_folder(file.parent)
 
     def keys(self, prefix: str) -> list[str]:
         folder = self.root / prefix.rpartition("/")[0]

@@ -126,3 +126,12 @@ def test_a_relative_folder_means_the_same_folder_from_anywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert open_store("artifacts").url == str(tmp_path / "artifacts")
+
+
+def test_what_is_removed_is_gone_and_may_be_created_anew(store: FolderStore) -> None:
+    store.create("a/b", b"1")
+    store.remove("a/b")
+    store.remove("a/b")
+    with pytest.raises(ArtifactMissing):
+        store.read("a/b")
+    store.create("a/b", b"2")
