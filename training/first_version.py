@@ -22,6 +22,7 @@ from typing import Final
 from contracts.settings import PROJECT, Settings
 from models.session import MAX_TOKENS
 from store.artifacts import open_store
+from store.redaction import redact
 from store.registry import Champion, Registry
 from training.child import run_stage
 from training.config import TrainingConfig
@@ -34,7 +35,6 @@ Report = Callable[[str], None]
 
 _DECIDING_CODE: Final = (
     "contracts/text.py",
-    "store/redaction.py",
     "training/candidate.py",
     "training/config.py",
     "training/encoder_start.py",
@@ -52,7 +52,7 @@ _RECIPES_KEPT: Final = 3
 def first_recipe(*, queries: Path = QUERIES_FILE, config: TrainingConfig | None = None) -> str:
     """Return the short hash of everything that decides what the first version becomes.
 
-    Comments and formatting of the code do not count.
+    Comments and formatting of the code do not count. Raises DataError for bad rows.
     """
     total = hashlib.sha256()
     for name in _DECIDING_CODE:
@@ -60,6 +60,9 @@ def first_recipe(*, queries: Path = QUERIES_FILE, config: TrainingConfig | None 
     for package in _DECIDING_PACKAGES:
         total.update(f"{package}=={importlib.metadata.version(package)}".encode())
     total.update(INTENTS_FILE.read_bytes() + queries.read_bytes() + start_revision().encode())
+    # Of the redaction seam only what it makes of these queries counts.
+    for example in read_examples(queries, labels=read_labels()):
+        total.update(redact(example.text).encode())
     total.update(json.dumps([MAX_TOKENS, asdict(config or TrainingConfig())]).encode())
     return total.hexdigest()[:16]
 
@@ -91,8 +94,6 @@ def make_first_version(
         export_encoder(settings.encoder_dir)
         candidate = cache / recipe
         if not (candidate / "manifest.json").is_file():
-            # Read here too, so that bad rows are named before anything long begins.
-            read_examples(queries, labels=read_labels())
             with _appearing(candidate) as draft:
                 given = {
                     "queries": str(queries.resolve()),
