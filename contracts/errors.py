@@ -48,3 +48,19 @@ class PortInUse(HubError):
 
 class Unschedulable(HubError):
     """The cluster has no room for this job."""
+
+
+class AccountError(HubError):
+    """That reviewer's account cannot be made or changed so; nothing was changed."""
+
+
+class SignInRefused(HubError):
+    """That name and password do not belong together, or the account is disabled."""
+
+
+class SignInDelayed(HubError):
+    """Too many wrong passwords for that name; this try was not looked at."""
+
+
+class LabelRefused(HubError):
+    """The label was not kept."""

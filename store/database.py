@@ -8,7 +8,7 @@ import psycopg
 from pgvector.psycopg import register_vector, register_vector_async
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from contracts.errors import DatabaseUnavailable, SettingsError
 
@@ -31,6 +31,7 @@ _NETWORK: dict[str, Any] = {
 Connection = psycopg.Connection[TupleRow]
 AsyncConnection = psycopg.AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[AsyncConnection]
+BlockingPool = ConnectionPool[Connection]
 
 T = TypeVar("T")
 
@@ -74,6 +75,26 @@ def open_pool(database_url: str, *, size: int, options: Mapping[str, str] | None
         configure=_configure,
         check=AsyncConnectionPool.check_connection,
         kwargs={"autocommit": True, **_NETWORK, **settings},
+    )
+
+
+def open_blocking_pool(database_url: str, *, size: int) -> BlockingPool:
+    """Return an open pool for threads, whose connections are in autocommit; close it when done.
+
+    A connection that died is noticed before it is handed out. Raises SettingsError for an address
+    that is none.
+    """
+    _check_address(database_url)
+    return ConnectionPool(
+        database_url,
+        min_size=1,
+        max_size=size,
+        open=True,
+        timeout=CONNECT_TIMEOUT_S,
+        reconnect_timeout=RECONNECT_FOR_S,
+        max_idle=300,
+        check=ConnectionPool.check_connection,
+        kwargs={"autocommit": True, **_NETWORK},
     )
 
 
