@@ -143,7 +143,7 @@ class Monolith:
             runner_up=prediction.alternatives[1].confidence,
         )
         answer = QueryAnswer(
-            interaction_id=issue_interaction_id(secret=self._secret),
+            interaction_id=issue_interaction_id(session_id=session_id, secret=self._secret),
             outcome=outcome,
             message=None if card else MESSAGES[outcome],
             crisis=Crisis(title=card.title, text=card.text, phone=card.phone, url=card.url)

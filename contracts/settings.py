@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     quota_per_minute: int = Field(
         default=120, ge=0, description="Queries per session; 0: no limit."
     )
+    feedback_per_minute: int = Field(
+        default=30, ge=0, description="Thumbs per session; 0: no limit."
+    )
     quota_per_address: int = Field(default=0, ge=0, description="Per client address; 0: off.")
     max_waiting: int = Field(
         default=200, ge=1, description="Queries in one ingress above which it answers 503."

@@ -16,8 +16,10 @@ class Quota:
     up to that many times its quota.
     """
 
-    def __init__(self, *, per_minute: int) -> None:
+    def __init__(self, *, per_minute: int, what: str = "ask {} questions a minute") -> None:
+        """`what` says in the refusal what is limited, with a place for the number."""
         self._per_minute = per_minute
+        self._what = what.format(per_minute)
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, *, now_s: float | None = None) -> None:
@@ -35,7 +37,7 @@ class Quota:
         if not enough:
             raise ProblemError(
                 429,
-                f"You may ask {self._per_minute} questions a minute; please wait a moment.",
+                f"You may {self._what}; please wait a moment.",
                 kind="quota",
                 retry_after_s=max(1, math.ceil((1 - tokens) / per_s)),
             )

@@ -101,7 +101,7 @@ class Answerer:
         ]
         course.note("total", since_s=course.started_s)
         answer = _compose(
-            interaction_id=issue_interaction_id(secret=self._secret),
+            interaction_id=issue_interaction_id(session_id=session_id, secret=self._secret),
             crisis=Crisis(title=card.title, text=card.text, phone=card.phone, url=card.url)
             if card
             else None,

@@ -25,7 +25,7 @@ from graph.admission import Quota, Room
 from graph.answering import Answerer
 from graph.problems import ProblemError
 from graph.replay import RequestMemory
-from store.identity import asked_at, is_interaction_id, issue_session, session_of, text_digest
+from store.identity import asked_at, is_interaction_of, issue_session, session_of, text_digest
 from store.logbook import Logbook, NotCommitted
 from store.personal_data import redact
 from store.spool import SpoolFull
@@ -88,6 +88,9 @@ class Service:
         self._memory = memory
         self._probes = probes
         self._quota = Quota(per_minute=settings.quota_per_minute)
+        self._feedback_quota = Quota(
+            per_minute=settings.feedback_per_minute, what="give {} thumbs a minute"
+        )
         self._address_quota = Quota(per_minute=settings.quota_per_address)
         self._room = Room(limit=settings.max_waiting)
         self._readiness: tuple[float, asyncio.Task[Readiness]] | None = None
@@ -165,10 +168,26 @@ class Service:
         return answer
 
     async def take_feedback(self, request: FeedbackRequest, *, caller: Caller) -> FeedbackAnswer:
-        """Keep a thumb. Raises ProblemError 404 when the interaction is not this hub's, and 429."""
-        self._quota.take(caller.session_id)
-        if not is_interaction_id(request.interaction_id, secret=self._secret):
-            raise ProblemError(404, "There is no such interaction.", kind="unknown-interaction")
+        """Keep a thumb from the session that asked.
+
+        Raises ProblemError 404 when the interaction is not this hub's or another session's (whose
+        it is, nobody is told), 429 over the quota of thumbs, and 503.
+        """
+        try:
+            self._address_quota.take(caller.address)
+            self._feedback_quota.take(caller.session_id)
+            if not is_interaction_of(
+                request.interaction_id, session_id=caller.session_id, secret=self._secret
+            ):
+                raise ProblemError(
+                    404,
+                    "This session has no such interaction; only the session that asked may"
+                    " give a thumb.",
+                    kind="unknown-interaction",
+                )
+        except ProblemError as error:
+            _count("/v1/feedback", error.status)
+            raise
         feedback = Feedback(
             interaction_id=request.interaction_id,
             asked_at=asked_at(request.interaction_id),

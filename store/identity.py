@@ -33,10 +33,14 @@ def _uuid7(now_ms: int) -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
-def issue_interaction_id(*, secret: bytes) -> str:
-    """Return a new interaction id: 32 hex digits of a UUIDv7, then a 12-character tag."""
+def issue_interaction_id(*, session_id: str, secret: bytes) -> str:
+    """Return a new interaction id: 32 hex digits of a UUIDv7, then a 12-character tag.
+
+    The tag covers the session that asks: whose an interaction is, is known without its row, which
+    may still be on its way.
+    """
     value = _uuid7(time.time_ns() // 1_000_000).hex
-    return value + _tag("interaction", value, secret=secret)
+    return value + _tag("interaction", f"{value}:{session_id}", secret=secret)
 
 
 def asked_at(interaction_id: str) -> datetime:
@@ -47,10 +51,10 @@ def asked_at(interaction_id: str) -> datetime:
     )
 
 
-def is_interaction_id(interaction_id: str, *, secret: bytes) -> bool:
-    """Say whether this hub issued the id. Constant time in the tag."""
+def is_interaction_of(interaction_id: str, *, session_id: str, secret: bytes) -> bool:
+    """Say whether this hub issued the id, and to this session. Constant time in the tag."""
     value, tag = interaction_id[:_UUID_CHARS], interaction_id[_UUID_CHARS:]
-    expected = _tag("interaction", value, secret=secret)
+    expected = _tag("interaction", f"{value}:{session_id}", secret=secret)
     return hmac.compare_digest(_bytes(tag), _bytes(expected))
 
 

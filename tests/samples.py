@@ -23,7 +23,9 @@ SECRET = b"a secret of the tests, and of nothing else"
 
 def interaction(**changes: Any) -> Interaction:
     """A new interaction, asked now; `asked_at` follows its id unless it is given."""
-    interaction_id = changes.pop("interaction_id", None) or issue_interaction_id(secret=SECRET)
+    interaction_id = changes.pop("interaction_id", None) or issue_interaction_id(
+        session_id=changes.get("session_id", "5e55"), secret=SECRET
+    )
     made = Interaction(
         interaction_id=interaction_id,
         asked_at=asked_at(interaction_id),
@@ -51,7 +53,7 @@ def interaction(**changes: Any) -> Interaction:
 def asked_on(moment: datetime, **changes: Any) -> Interaction:
     """An interaction that was asked at another time."""
     milliseconds = round(moment.timestamp() * 1000)
-    number = issue_interaction_id(secret=SECRET)
+    number = issue_interaction_id(session_id="5e55", secret=SECRET)
     return interaction(interaction_id=f"{milliseconds:012x}{number[12:]}", **changes)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.messages import QueryAnswer, QueryRequest
 from contracts.records import Interaction, Prediction
-from store.identity import asked_at, is_interaction_id
+from store.identity import asked_at, is_interaction_of
 from tests.plain_stages import PlainStages, prediction
 from tests.samples import SECRET
 
@@ -44,7 +44,7 @@ async def test_everything_that_the_stages_found_is_in_the_answer() -> None:
         "score": 0.9,
     }
     assert (answer.degraded, answer.embedding_space, answer.crisis) == ([], "space", None)
-    assert is_interaction_id(answer.interaction_id, secret=SECRET)
+    assert is_interaction_of(answer.interaction_id, session_id="5e55", secret=SECRET)
 
 
 async def test_timings_name_every_stage_and_the_total_is_no_less_than_their_course() -> None:

@@ -308,7 +308,7 @@ async def test_a_session_that_is_not_ours_becomes_a_new_one(hub: Hub, kind: str)
     forged = {
         "forged": token[:-1] + ("A" if token[-1] != "A" else "B"),
         "another hub's": issue_session(secret=b"fedcba9876543210")[1],
-        "an interaction id": issue_interaction_id(secret=SECRET),
+        "an interaction id": issue_interaction_id(session_id=session_id, secret=SECRET),
         "session id": session_id,
     }[kind]
     for headers in ({SESSION_HEADER: forged}, {"Cookie": f"{SESSION_COOKIE}={forged}"}):
@@ -335,8 +335,30 @@ async def test_a_session_over_its_quota_is_told_when_to_come_back(make_hub: Make
         assert (await client.post("/v1/query", json=QUESTION)).status_code == 200
 
 
-async def test_thumbs_count_towards_the_quota(make_hub: MakeHub) -> None:
-    hub = make_hub(quota_per_minute=2)
+async def test_thumbs_have_a_quota_of_their_own(make_hub: MakeHub) -> None:
+    hub = make_hub(quota_per_minute=1, feedback_per_minute=2)
+    thumb = {"interaction_id": (await hub.ask()).json()["interaction_id"], "score": 1}
+    problem(await hub.ask(), 429)  # no question is left, but both thumbs are
+    for _ in range(2):
+        assert (await hub.client.post("/v1/feedback", json=thumb)).status_code == 202
+    refused = await hub.client.post("/v1/feedback", json=thumb)
+    document = problem(refused, 429)
+    assert document["type"] == "urn:hub:problem:quota"
+    assert "2 thumbs a minute" in document["detail"]
+    assert 1 <= int(refused.headers["retry-after"]) <= 30
+    assert len(hub.thumbs()) == 2
+
+
+async def test_guesses_at_ids_use_up_the_quota_of_thumbs(make_hub: MakeHub) -> None:
+    hub = make_hub(feedback_per_minute=2)
+    await hub.ask()
+    guess = {"interaction_id": "0" * 44, "score": -1}
+    statuses = [(await hub.client.post("/v1/feedback", json=guess)).status_code for _ in range(3)]
+    assert statuses == [404, 404, 429]
+
+
+async def test_an_addresss_quota_counts_its_thumbs_too(make_hub: MakeHub) -> None:
+    hub = make_hub(quota_per_address=2)
     thumb = {"interaction_id": (await hub.ask()).json()["interaction_id"], "score": 1}
     assert (await hub.client.post("/v1/feedback", json=thumb)).status_code == 202
     problem(await hub.client.post("/v1/feedback", json=thumb), 429)
@@ -562,12 +584,33 @@ async def test_a_thumb_is_kept_while_the_database_is_away(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "forged", ["x", "0" * 44, "é" * 20, issue_interaction_id(secret=b"fedcba9876543210")]
+    "forged",
+    ["x", "0" * 44, "é" * 20, issue_interaction_id(session_id="", secret=b"fedcba9876543210")],
 )
 async def test_a_thumb_for_what_is_not_ours_is_a_404(hub: Hub, forged: str) -> None:
     response = await hub.client.post("/v1/feedback", json={"interaction_id": forged, "score": 1})
     assert problem(response, 404)["type"] == "urn:hub:problem:unknown-interaction"
     assert hub.thumbs() == []
+
+
+async def test_a_thumb_is_taken_from_the_session_that_asked_and_from_no_other(hub: Hub) -> None:
+    answer = await hub.ask()
+    thumb = {"interaction_id": answer.json()["interaction_id"], "score": -1}
+    async with hub.stranger() as stranger:
+        refused = [await stranger.post("/v1/feedback", json=thumb)]  # without a session
+        await stranger.post("/v1/query", json=QUESTION)
+        refused.append(await stranger.post("/v1/feedback", json=thumb))
+        # Nobody is told whether there is such an interaction at all.
+        unknown = await stranger.post("/v1/feedback", json={**thumb, "interaction_id": "0" * 44})
+        assert {problem(one, 404)["detail"] for one in [*refused, unknown]} == {
+            unknown.json()["detail"]
+        }
+        assert hub.thumbs() == []
+        headers = {SESSION_HEADER: answer.headers[SESSION_HEADER]}
+        stranger.cookies.clear()
+        mine = await stranger.post("/v1/feedback", json=thumb, headers=headers)
+    assert mine.status_code == 202
+    assert [kept["score"] for kept in hub.thumbs()] == [-1]
 
 
 async def test_a_thumb_for_a_session_is_a_404(hub: Hub) -> None:
