@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask test prove bench check clean
+.PHONY: run ask test browser prove bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
@@ -13,8 +13,19 @@ run: $(STAMP)
 ask: $(STAMP)
 	@$(BIN)/python -m scripts.ask "$(Q)"
 
-test: $(STAMP)
+test: $(STAMP) browser
 	$(BIN)/python -m pytest -m 'not prove'
+
+# The tests of the page drive the system's Chromium; no browser is downloaded from elsewhere.
+browser:
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 && root= || root="sudo -n"; \
+	  command -v apt-get >/dev/null && $$root true 2>/dev/null && \
+	    echo "installing chromium for the browser tests (once, with apt-get)" && \
+	    $$root apt-get update -qq >/dev/null && \
+	    $$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  command -v chromium >/dev/null || { \
+	    echo "The browser tests need Chromium: install your system's package, so that 'chromium' is on the PATH."; exit 1; }; }
 
 prove: $(STAMP)
 	$(BIN)/python -m pytest -m prove -s

@@ -10,6 +10,7 @@ const at = (id) => document.getElementById(id);
 const client = new HubClient();
 const answers = new History();
 const opened = new Set(); // the earlier answers that are unfolded
+const START = { name: "idle", question: null, answer: null, problem: null };
 let hints = { crisis: null, contacts: [], examples: [], intents: {} };
 let shown = client.state; // the client's state, or an earlier answer that the address asks for
 
@@ -55,6 +56,11 @@ function ask(text) {
 /** Show what the address asks for: from this session where it is known, else by asking. */
 function show() {
   const text = new URLSearchParams(location.hash.slice(1)).get("q")?.trim().slice(0, 2000);
+  if (!location.hash && shown.answer) {
+    at("question").value = "";
+    fit();
+    return draw(START);
+  }
   if (!text || text === shown.question) return;
   const known = answers.find(text);
   if (!known) return ask(text);

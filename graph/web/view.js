@@ -23,7 +23,7 @@ export function answerOf({ question, answer, score, hints, ask, thumb, isEarlier
     !isEarlier && make("h2", { class: "asked", dir: "auto" }, question),
     answer.message && make("p", { class: "message" }, answer.message),
     understood(answer, hints.intents),
-    answer.outcome === "rephrase" && exampleList(hints.examples, ask),
+    answer.outcome === "rephrase" && hints.examples.length > 0 && forExample(hints.examples, ask),
     answer.outcome !== "answered" && didYouMean({ question, answer, hints, ask }),
     cards(answer.results, question),
     thumbs({ score, thumb }),
@@ -73,6 +73,10 @@ export function exampleList(examples, ask) {
   );
 }
 
+function forExample(examples, ask) {
+  return make("div", { class: "tries" }, make("h3", {}, "For example"), exampleList(examples, ask));
+}
+
 function understood(answer, titles) {
   const parts = [];
   if (answer.degraded.includes("classifier") || answer.intent === null)
@@ -114,9 +118,12 @@ function didYouMean({ question, answer, hints, ask }) {
   );
 }
 
-/** The question again, with what it is about; a second choice takes the place of the first. */
+/**
+ * The question again, saying what it is about: of four ways to say it, this one leads to what was
+ * chosen most often. A second choice takes the place of the first.
+ */
 function about(title, question) {
-  return `${title}: ${question.replace(/^[^:]{1,40}: /, "")}`.slice(0, 2000);
+  return `${question.replace(/, about [^,]{1,60}$/, "")}, about ${title.toLowerCase()}`.slice(0, 2000);
 }
 
 function cards(results, question) {

@@ -4,30 +4,25 @@ Playwright's synchronous interface occupies its thread's event loop for as long 
 asyncio tests need that thread too: so each module starts a browser of its own and stops it.
 """
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from scripts.chromium import open_browser
 from scripts.run import Hub
 from tests.browser.injected import InjectedHub
-from tests.browser.screen import CHROMIUM_ARGS, NO_CHROMIUM, Screen
+from tests.browser.screen import Screen
 
 OpenScreen = Callable[..., Screen]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium: nothing is downloaded."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.fail(NO_CHROMIUM, pytrace=False)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+    """The system's Chromium; a test that needs it fails without it."""
+    with open_browser() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -6,19 +6,6 @@ from collections.abc import Callable
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
-CHROMIUM_ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NO_CHROMIUM = (
-    "The browser tests need Chromium: `make browser` installs it where it may;"
-    " else install your system's package `chromium`, so that `chromium` is on the PATH."
-)
 PATIENCE_MS = 15_000
 """How long a test waits for what the real hub has to do first, on a busy machine."""
 

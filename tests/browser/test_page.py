@@ -90,7 +90,7 @@ def test_did_you_mean_asks_again_with_one_tap(screen: Screen) -> None:
     screen.choices.first.click()
     screen.expect_state("typing")
     expect(screen.page.locator("#now .asked")).to_have_text(
-        f"{choice}: what's the best pizza topping"
+        f"what's the best pizza topping, about {choice.lower()}"
     )
     expect(screen.cards.first).to_be_visible()
 
@@ -153,6 +153,21 @@ def test_a_shared_link_asks_and_back_returns_without_asking_again(screen: Screen
     screen.page.go_forward()
     expect(screen.page.locator("#now .asked")).to_have_text(PARKING)
     assert asked == [GRADE, PARKING]
+
+
+def test_back_from_the_first_answer_leads_to_the_start(screen: Screen) -> None:
+    asked: list[str] = []
+    screen.page.on("request", lambda request: note_question(request, asked))
+    screen.open()
+    screen.ask(GRADE)
+    screen.expect_state("answered")
+    screen.page.go_back()
+    screen.expect_state("idle")
+    expect(screen.box).to_have_value("")
+    expect(screen.earlier.locator("summary")).to_have_text([GRADE])
+    screen.page.go_forward()
+    screen.expect_state("answered")
+    assert asked == [GRADE]
 
 
 def note_question(request: Request, asked: list[str]) -> None:
