@@ -81,59 +81,55 @@ CREATE TABLE labels (
 );
 -- One person has one say on an item, from however many windows.
 CREATE UNIQUE INDEX labels_one_active ON labels (item_id, reviewer) WHERE retracted_at IS NULL;
+CREATE INDEX labels_item ON labels (item_id);
 CREATE INDEX labels_reviewer ON labels (reviewer, labelled_at);
 
 -- A lead's label decides once somebody else has labelled the item too (leads who disagree decide
 -- nothing); without a lead's, the one intent that two different reviewers gave, when no other has
 -- two as well. So it takes two people, whatever their roles; and 'unclear' is no intent.
--- `verified_at` is never before the state that is shown came about: undoing may have made it.
+-- `verified_at` is never before the state that is shown came about: undoing may have made it. It
+-- and `members` are looked up for the rows that are read, so that counting them costs little.
 CREATE VIEW verified_labels AS
 WITH said AS (
-    SELECT item_id,
-           intent,
-           count(*) AS people,
-           bool_or(role = 'lead') AS by_lead,
-           min(labelled_at) FILTER (WHERE role = 'lead') AS lead_at,
-           (array_agg(labelled_at ORDER BY labelled_at))[2] AS second_at
+    SELECT item_id, intent, count(*) AS people, bool_or(role = 'lead') AS by_lead
     FROM labels
     WHERE retracted_at IS NULL
     GROUP BY item_id, intent
 ), judged AS (
     SELECT item_id,
-           sum(people) AS people,
            count(*) FILTER (WHERE by_lead) AS lead_intents,
            max(intent) FILTER (WHERE by_lead) AS lead_intent,
-           min(lead_at) AS lead_at,
            count(*) FILTER (WHERE people >= 2) AS agreed_intents,
-           max(intent) FILTER (WHERE people >= 2) AS agreed_intent,
-           max(second_at) FILTER (WHERE people >= 2) AS agreed_at
+           max(intent) FILTER (WHERE people >= 2) AS agreed_intent
     FROM said
     GROUP BY item_id
-), times AS (
+    HAVING sum(people) >= 2
+), decided AS (
     SELECT item_id,
-           (array_agg(labelled_at ORDER BY labelled_at) FILTER (WHERE retracted_at IS NULL))[2]
-               AS second_at,
-           max(retracted_at) AS retracted_at
-    FROM labels
-    GROUP BY item_id
+           CASE lead_intents WHEN 1 THEN lead_intent ELSE agreed_intent END AS intent,
+           CASE lead_intents WHEN 1 THEN 'lead' ELSE 'agreement' END AS verified_by
+    FROM judged
+    WHERE CASE lead_intents WHEN 0 THEN agreed_intents = 1 ELSE lead_intents = 1 END
 )
 SELECT item.item_id,
        item.query_text,
-       CASE WHEN judged.lead_intents = 1 THEN judged.lead_intent ELSE judged.agreed_intent END
-           AS intent,
-       CASE WHEN judged.lead_intents = 1
-            THEN greatest(judged.lead_at, times.second_at, times.retracted_at)
-            ELSE greatest(judged.agreed_at, times.retracted_at) END AS verified_at,
-       CASE WHEN judged.lead_intents = 1 THEN 'lead' ELSE 'agreement' END AS verified_by,
+       decided.intent,
+       (SELECT greatest(
+                   -- the second person, of all or of those who agreed, and the lead
+                   (array_agg(label.labelled_at ORDER BY label.labelled_at)
+                    FILTER (WHERE label.retracted_at IS NULL
+                                  AND (decided.verified_by = 'lead'
+                                       OR label.intent = decided.intent)))[2],
+                   min(label.labelled_at)
+                   FILTER (WHERE label.retracted_at IS NULL AND label.role = 'lead'),
+                   max(label.retracted_at))
+        FROM labels AS label
+        WHERE label.item_id = item.item_id) AS verified_at,
+       decided.verified_by,
        item.source,
        item.model_version,
        (SELECT count(*) FROM review_members AS member WHERE member.item_id = item.item_id)
            AS members
-FROM judged
-JOIN times ON times.item_id = judged.item_id
-JOIN review_items AS item ON item.item_id = judged.item_id
-WHERE CASE judged.lead_intents
-          WHEN 1 THEN judged.people >= 2 AND judged.lead_intent <> 'unclear'
-          WHEN 0 THEN judged.agreed_intents = 1 AND judged.agreed_intent <> 'unclear'
-          ELSE false
-      END;
+FROM decided
+JOIN review_items AS item ON item.item_id = decided.item_id
+WHERE decided.intent <> 'unclear';

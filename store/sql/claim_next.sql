@@ -1,29 +1,34 @@
 -- Leases the next item to a reviewer and returns its id. Others' locked rows are skipped, not
--- waited for. What one other person has labelled already comes first: it is a step from verified.
+-- waited for. What somebody else has labelled already comes first: it is a step from verified.
 -- What this reviewer has leased in another window, or before a reload, comes last of all.
+-- Materialized: one pass over the labels, whatever the planner thinks of a table that just grew.
+WITH said AS MATERIALIZED (
+    SELECT item_id,
+           bool_or(reviewer = %(reviewer)s) AS is_mine,
+           count(*) FILTER (WHERE intent = 'unclear') AS unclear
+    FROM labels
+    WHERE retracted_at IS NULL
+    GROUP BY item_id
+), verified AS MATERIALIZED (
+    SELECT item_id FROM verified_labels
+)
 UPDATE review_items
 SET leased_by = %(reviewer)s,
     leased_until = clock_timestamp() + make_interval(secs => %(lease_s)s)
 WHERE item_id = (
     SELECT item.item_id
     FROM review_items AS item
+    LEFT JOIN said ON said.item_id = item.item_id
+    LEFT JOIN verified ON verified.item_id = item.item_id
     WHERE (item.leased_by IS NULL OR item.leased_until <= clock_timestamp()
            OR item.leased_by = %(reviewer)s)
       AND item.item_id <> ALL (%(holding)s::text[])
-      AND NOT EXISTS (
-          SELECT FROM labels AS mine
-          WHERE mine.item_id = item.item_id AND mine.reviewer = %(reviewer)s
-            AND mine.retracted_at IS NULL)
-      AND NOT EXISTS (
-          SELECT FROM verified_labels AS verified WHERE verified.item_id = item.item_id)
+      AND said.is_mine IS NOT TRUE
+      AND verified.item_id IS NULL
       -- Two people found it unclear: a third would lose time on it too.
-      AND (SELECT count(*) FROM labels AS doubt
-           WHERE doubt.item_id = item.item_id AND doubt.intent = 'unclear'
-             AND doubt.retracted_at IS NULL) < 2
-    ORDER BY (item.leased_by = %(reviewer)s AND item.leased_until > clock_timestamp())
-                 IS TRUE,
-             EXISTS (SELECT FROM labels AS other
-                     WHERE other.item_id = item.item_id AND other.retracted_at IS NULL) DESC,
+      AND coalesce(said.unclear, 0) < 2
+    ORDER BY (item.leased_by = %(reviewer)s AND item.leased_until > clock_timestamp()) IS TRUE,
+             said.item_id IS NULL,
              item.priority DESC,
              item.item_id
     LIMIT 1
