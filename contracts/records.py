@@ -108,13 +108,14 @@ class Interaction:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """A thumb: `score` is 1 or -1. The latest `given_at` wins."""
+    """A thumb: `score` is 1 or -1. The latest `given_at` wins. `session_id` asked, and gave it."""
 
     interaction_id: str
     asked_at: datetime
     score: int
     comment: str | None
     given_at: datetime
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

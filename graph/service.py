@@ -194,6 +194,7 @@ class Service:
             score=request.score,
             comment=redact(request.comment) if request.comment else None,
             given_at=datetime.now(UTC),
+            session_id=caller.session_id,
         )
         with _nothing_unwritten():
             stored = await self._logbook.give(feedback)

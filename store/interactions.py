@@ -20,12 +20,14 @@ async def store_rows(
 ) -> None:
     """Store a batch in one transaction. Storing it again changes nothing: each row is kept once.
 
+    Rows of sessions that were erased (`erased_sessions`) are left out.
     Raises psycopg.Error or PoolTimeout when the database refuses or is away; nothing is kept then.
     """
     async with pool.connection(timeout=timeout_s) as connection, connection.transaction():
+        # No partition is made, and nobody is erased, between the choice of a row's place and its
+        # commit.
+        await connection.execute("LOCK TABLE interaction_log_default IN ROW EXCLUSIVE MODE")
         if interactions:
-            # No partition is made between the choice of a row's place and its commit.
-            await connection.execute("LOCK TABLE interaction_log_default IN ROW EXCLUSIVE MODE")
             await connection.execute(
                 statement("insert_interactions"), {"rows": orjson.dumps(interactions).decode()}
             )

@@ -45,6 +45,13 @@ class FileRecord(_Document):
     bytes: int
 
 
+class ErasureRecord(_Document):
+    """So many entries were taken out of some of a version's files."""
+
+    at: datetime
+    files: dict[str, int]
+
+
 class Manifest(_Document):
     """Everything that is known of a version. A candidate's has no files and is called so."""
 
@@ -67,6 +74,8 @@ class Manifest(_Document):
     gate: dict[str, Any] | None = None
     """The regression gate's decision; None for a version that nothing came before."""
     files: dict[str, FileRecord] = {}
+    erasures: tuple[ErasureRecord, ...] = ()
+    """What left its files later, because a person was erased. The metrics are of before."""
     created_at: datetime
 
 

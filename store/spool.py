@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +163,60 @@ def adopt_orphans(root: Path) -> Iterator[Orphan]:
             continue
         if (lock := _hold_lock(folder)) is not None:
             yield Orphan(folder, lock=lock)
+
+
+IsTheirs = Callable[[str, Row], bool]
+"""Says whether a row is a person's, by its kind ("Interaction" or "Feedback") and itself."""
+
+
+def count_spooled(root: Path, *, is_theirs: IsTheirs) -> int:
+    """Return how many of a person's rows wait under `root`, in spools of the living too."""
+    return sum(_count(file, is_theirs=is_theirs) for file in root.glob("**/*.jsonl"))
+
+
+def erase_spooled(root: Path, *, is_theirs: IsTheirs) -> int:
+    """Take a person's rows out of every file that no living process owns; return how many went."""
+    gone = 0
+    for orphan in adopt_orphans(root):
+        try:
+            for file in orphan.closed():
+                gone += _rewrite(file, is_theirs=is_theirs)
+        finally:
+            orphan.let_go()
+    for file in root.glob("*.jsonl"):  # rows that Postgres refused: they belong to nobody
+        gone += _rewrite(file, is_theirs=is_theirs)
+    return gone
+
+
+def _count(file: Path, *, is_theirs: IsTheirs) -> int:
+    try:
+        segment = read_segment(file)
+    except FileNotFoundError:  # stored meanwhile
+        return 0
+    return sum(
+        is_theirs(kind, row)
+        for kind, rows in (
+            (Interaction.__name__, segment.interactions),
+            (Feedback.__name__, segment.feedback),
+        )
+        for row in rows
+    )
+
+
+def _rewrite(file: Path, *, is_theirs: IsTheirs) -> int:
+    gone = _count(file, is_theirs=is_theirs)
+    if gone:
+        segment = read_segment(file)
+        kept = Segment(
+            file,
+            tuple(row for row in segment.interactions if not is_theirs(Interaction.__name__, row)),
+            tuple(row for row in segment.feedback if not is_theirs(Feedback.__name__, row)),
+        )
+        draft = file.with_suffix(".draft")
+        draft.write_bytes(kept.lines())
+        draft.chmod(0o600)
+        draft.rename(file)
+    return gone
 
 
 def _give_up(folder: Path, *, lock: int) -> None:

@@ -60,7 +60,7 @@ def asked_on(moment: datetime, **changes: Any) -> Interaction:
 def thumb(of: Interaction, *, score: int = 1, after_s: float = 1.0, **changes: Any) -> Feedback:
     """A thumb for an interaction, given so many seconds after it was asked."""
     given_at = of.asked_at + timedelta(seconds=after_s)
-    made = Feedback(of.interaction_id, of.asked_at, score, None, given_at)
+    made = Feedback(of.interaction_id, of.asked_at, score, None, given_at, of.session_id)
     return replace(made, **changes)
 
 
