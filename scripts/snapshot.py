@@ -1,0 +1,130 @@
+"""Take the nightly snapshots: `python -m scripts.snapshot [--day YYYY-MM-DD]`.
+
+A Ray job: in a cluster (`ray job submit -- python -m scripts.snapshot`, or wherever RAY_ADDRESS
+says) its tasks write the parts; beside a hub of `make run` it submits itself to that one's cluster;
+elsewhere it starts a small Ray of its own. Exit status: 0 the day is there, 1 it is not.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import ray
+from ray.exceptions import RayError
+from ray.job_submission import JobStatus, JobSubmissionClient
+from rich.console import Console
+
+from contracts.errors import HubError
+from contracts.settings import Settings
+from store.embedded import database_url
+from training.ray_datasets import run_on_ray
+from training.snapshot import Places, SnapshotJob, Taken, peak_rss_bytes
+
+OBJECT_STORE_BYTES = 128 * 1024 * 1024
+"""Parts go from the database to the store without passing through Ray."""
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Be connected to the cluster of RAY_ADDRESS, or to a small Ray of our own."""
+    with tempfile.TemporaryDirectory(prefix="hub-ray-") as folder:
+        own: dict[str, Any] = {}
+        if not os.environ.get("RAY_ADDRESS"):
+            # Nobody else can reach it; a token left in a home folder must not be asked for.
+            os.environ["RAY_AUTH_MODE"] = "disabled"
+            own = {
+                "address": "local",
+                "include_dashboard": False,
+                "object_store_memory": OBJECT_STORE_BYTES,
+                "_temp_dir": folder,
+            }
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def hub_beside(home: Path) -> tuple[str, str] | None:
+    """Return the dashboard's address and token of the hub that runs over `home`, if one does."""
+    try:
+        said = json.loads((home / "hub.json").read_text())
+        os.kill(said["pid"], 0)
+        return said["dashboard"], (home / "ray" / "auth_token").read_text().strip()
+    except (OSError, ValueError):  # it was never there, or left when it was killed
+        return None
+
+
+async def submit(given: Sequence[str], *, dashboard: str, token: str, console: Console) -> int:
+    """Run this script as a job of a hub's cluster, show what it says, and return its status."""
+    client = JobSubmissionClient(dashboard, headers={"Authorization": f"Bearer {token}"})
+    command = [sys.executable, "-m", "scripts.snapshot", *given]
+    job = client.submit_job(entrypoint=shlex.join(command))
+    console.print(f"[dim]job {job} of {dashboard}[/]")
+    async for lines in client.tail_job_logs(job):
+        console.print(lines, end="", markup=False)
+    return 0 if client.get_job_status(job) == JobStatus.SUCCEEDED else 1
+
+
+def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
+    for one in taken:
+        if one.is_new:
+            console.print(
+                f"{one.manifest.dataset} of {one.manifest.day}: {one.manifest.rows:,} rows in"
+                f" {len(one.manifest.files)} files, up to"
+                f" {one.manifest.watermark:%Y-%m-%d %H:%M:%S} UTC"
+            )
+    writers = max((one.peak_rss_bytes for one in taken), default=0)
+    console.print(
+        f"{time.monotonic() - since_s:.1f} s; peak RSS: this process"
+        f" {peak_rss_bytes() / 2**20:.0f} MiB, the largest writer {writers / 2**20:.0f} MiB"
+    )
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Take what is due, say what was written, and return the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument(
+        "--day", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: yesterday (UTC)"
+    )
+    parser.add_argument(
+        "--so-far", action="store_true", help="take a day that is not over (default: today)"
+    )
+    given = sys.argv[1:] if given is None else given
+    arguments, since_s = parser.parse_args(given), time.monotonic()
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        settings = Settings()
+        hub = None if os.environ.get("RAY_ADDRESS") else hub_beside(settings.home_dir)
+        if hub is not None:
+            dashboard, token = hub
+            return asyncio.run(submit(given, dashboard=dashboard, token=token, console=console))
+        places = Places(database_url(settings), settings.artifacts_root)
+        with connected():
+            job = SnapshotJob(
+                places, run=run_on_ray, report=lambda line: console.print(line, markup=False)
+            )
+            taken = job.take(arguments.day, so_far=arguments.so_far)
+    except (HubError, psycopg.Error, RayError, RuntimeError, OSError) as error:
+        console.print(f"{error}\nDays that were written before stay; run it again.", markup=False)
+        return 1
+    _show(taken, console=console, since_s=since_s)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
