@@ -18,6 +18,10 @@ class DatabaseUnavailable(HubError):
     """The database cannot be reached."""
 
 
+class DatabaseHeld(DatabaseUnavailable):
+    """Another process runs this hub's database."""
+
+
 class SchemaMismatch(HubError):
     """The database's schema is not the one this code was written for; apply the migrations."""
 

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
         default="127.0.0.1", description="Where the annotation view listens."
     )
     annotation_port: int = Field(default=8501, ge=1, le=65535)
+    annotation_origins: tuple[str, ...] = Field(
+        default=(), description="JSON list: where browsers see the view, as https://labels.uni.edu."
+    )
     lease_s: int = Field(default=300, ge=5, description="How long an item stays with a reviewer.")
     labels_needed: int = Field(
         default=500, ge=1, description="Verified labels that a retraining needs."

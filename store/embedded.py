@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO, Self
 from urllib.parse import quote
 
-from contracts.errors import DatabaseUnavailable, SettingsError
+from contracts.errors import DatabaseHeld, DatabaseUnavailable, SettingsError
 from contracts.settings import Settings
 from store.postgres_process import (
     MAJOR,
@@ -102,8 +102,8 @@ class EmbeddedPostgres:
     def start(self, *, timeout_s: float = 60.0) -> str:
         """Start the server, wait until it answers, write its URL to `HOME/database_url`; return it.
 
-        Recovers what a killed server left behind. Raises DatabaseUnavailable, with the server's
-        own words, when another process runs this hub's Postgres or this one can't start.
+        Recovers what a killed server left behind. Raises DatabaseHeld when another process
+        runs this hub's Postgres, DatabaseUnavailable with the server's words when it can't start.
         """
         if self.pid is not None:
             return self.url
@@ -169,9 +169,9 @@ class EmbeddedPostgres:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             lock.close()
-            raise DatabaseUnavailable(
-                f"Process {owner} already runs this hub's Postgres in {self.data}."
-                " Stop that hub first, or set another HUB_HOME."
+            raise DatabaseHeld(
+                f"Process {owner} already runs this hub's Postgres in {self.data}. Stop it first"
+                " (the annotation view, started after the hub, shares it), or set another HUB_HOME."
             ) from None
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")

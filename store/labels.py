@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from psycopg.rows import dict_row
 
 from contracts.errors import LabelRefused
+from contracts.outcome import OUT_OF_SCOPE
 from contracts.records import IntentProbability, Label, ReviewItem, VerifiedLabel
 from store.database import Connection
 from store.sql import statement
@@ -28,6 +29,15 @@ class Progress:
     labelled: int
     items: int
     mine: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedQuery:
+    """A query that no reviewer has given an intent of the hub: out of scope, unclear, or new."""
+
+    query_text: str
+    members: int
+    is_out_of_scope: bool
 
 
 def claim_next(
@@ -146,6 +156,23 @@ def read_verified(connection: Connection) -> list[VerifiedLabel]:
         " members FROM verified_labels ORDER BY item_id"
     )
     return [VerifiedLabel(*row) for row in cursor.fetchall()]
+
+
+def read_unplaced(connection: Connection, *, newest: int) -> list[UnplacedQuery]:
+    """Return the newest so many queries that no standing label gives an intent of the hub."""
+    cursor = connection.execute(
+        statement("read_unplaced"),
+        {"placeless": [OUT_OF_SCOPE, UNCLEAR], "out_of_scope": OUT_OF_SCOPE, "newest": newest},
+    )
+    return [UnplacedQuery(*row) for row in cursor.fetchall()]
+
+
+def read_titles(connection: Connection, node_ids: Sequence[str]) -> dict[str, str]:
+    """Return the titles of knowledge nodes by id; those that are gone are left out."""
+    cursor = connection.execute(
+        "SELECT id, title FROM knowledge_nodes WHERE id = ANY (%s)", (list(node_ids),)
+    )
+    return dict(cursor.fetchall())
 
 
 def read_progress(connection: Connection, *, reviewer: str) -> Progress:

@@ -1,5 +1,6 @@
 -- Leases the next item to a reviewer and returns its id. Others' locked rows are skipped, not
--- waited for. What somebody else has labelled already comes first: it is a step from verified.
+-- waited for. What somebody else has labelled already comes first: it is a step from verified. Then
+-- what students asked, before what was simulated.
 -- What this reviewer has leased in another window, or before a reload, comes last of all.
 -- Materialized: one pass over the labels, whatever the planner thinks of a table that just grew.
 WITH said AS MATERIALIZED (
@@ -29,6 +30,7 @@ WHERE item_id = (
       AND coalesce(said.unclear, 0) < 2
     ORDER BY (item.leased_by = %(reviewer)s AND item.leased_until > clock_timestamp()) IS TRUE,
              said.item_id IS NULL,
+             item.source = 'simulated',
              item.priority DESC,
              item.item_id
     LIMIT 1
