@@ -1,6 +1,7 @@
 """A Ray cluster of our own on this machine: one head, our ports, our token; it stops with us."""
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import secrets
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,33 @@ class DeployFailed(HubError):
     """The application did not come up."""
 
 
+@contextmanager
+def only_cluster(settings: Settings) -> Iterator[None]:
+    """See that HUB_HOME has one cluster at a time, and clear away what a killed one left running.
+
+    Raises ClusterFailed while another one lives.
+    """
+    folder = settings.home_dir / "ray"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ClusterFailed(
+                f"A hub runs in HUB_HOME={settings.home_dir} already."
+                " Use that one, stop it with Ctrl-C, or set HUB_HOME to another folder."
+            ) from error
+        _kill_leftovers(temp_dir_of(settings))
+        yield
+
+
+def temp_dir_of(settings: Settings) -> Path:
+    """Return the folder of the cluster's sockets and logs, by which its processes are known."""
+    # Unix sockets have 107 characters, and Ray's own part takes 70: a short name elsewhere.
+    name = hashlib.sha256(str(settings.home_dir).encode()).hexdigest()[:8]
+    return Path(tempfile.gettempdir()) / f"hub-{name}"
+
+
 class LocalCluster:
     """`ray start --head --block` as a child, and Serve's REST API over it."""
 
@@ -52,9 +81,7 @@ class LocalCluster:
         )
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._folder = settings.home_dir / "ray"
-        # Unix sockets have 107 characters, and Ray's own part takes 70: a short name elsewhere.
-        name = hashlib.sha256(str(settings.home_dir).encode()).hexdigest()[:8]
-        self.temp_dir = Path(tempfile.gettempdir()) / f"hub-{name}"
+        self.temp_dir = temp_dir_of(settings)
         self.token_file = self._folder / "auth_token"
         self.log_file = self._folder / "head.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -20,7 +20,7 @@ from rich.console import Console
 from contracts.errors import HubError, SettingsError
 from contracts.settings import Settings
 from scripts.ask import ask, show
-from scripts.local_cluster import LocalCluster
+from scripts.local_cluster import LocalCluster, only_cluster
 from scripts.ports import require_free
 from scripts.prepare import Step, prepare_knowledge, prepare_models, prepare_schema
 from store.embedded import EmbeddedPostgres
@@ -89,6 +89,7 @@ def bring_up(
     `overrides` changes deployments' options, as in LocalCluster.deploy.
     """
     require_room(settings.home_dir)
+    stack.enter_context(only_cluster(settings))
     require_free(settings.http_port, host=settings.http_host, setting="HUB_HTTP_PORT")
     require_free(settings.dashboard_port, host="127.0.0.1", setting="HUB_DASHBOARD_PORT")
     settings = with_secret(settings)
@@ -112,7 +113,10 @@ def bring_up(
 
 
 def _stop(cluster: LocalCluster, step: Step) -> None:
-    with step("stopping Ray"):
+    try:
+        with step("stopping Ray"):
+            cluster.stop()
+    finally:  # also when nobody listens any more: `make run | tee log` loses tee to Ctrl-C first
         cluster.stop()
 
 
@@ -135,7 +139,8 @@ def _announce(hub: Hub) -> None:
 def main() -> int:
     """Run until Ctrl-C or SIGTERM. Exit status 1 with one sentence when it cannot come up."""
     since = time.monotonic()
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # a terminal that closes is a Ctrl-C as well
+        signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         settings = Settings()
         with ExitStack() as stack:

@@ -1,0 +1,57 @@
+"""One cluster a home; what a killed one left behind goes; stopping needs nobody to listen."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import Settings
+from scripts import run
+from scripts.local_cluster import ClusterFailed, only_cluster, temp_dir_of
+
+
+def test_what_a_killed_cluster_left_running_is_cleared_away(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    left = subprocess.Popen([*sleep, f"--temp-dir={temp_dir_of(settings)}"])
+    other = subprocess.Popen([*sleep, f"--temp-dir={temp_dir_of(Settings(home=tmp_path / 'b'))}"])
+    try:
+        with only_cluster(settings):
+            assert left.wait(timeout=5) != 0
+            assert other.poll() is None
+    finally:
+        for process in (left, other):
+            process.kill()
+            process.wait()
+
+
+def test_a_home_has_one_cluster_at_a_time(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    with (
+        only_cluster(settings),
+        pytest.raises(ClusterFailed, match="already"),
+        only_cluster(settings),
+    ):
+        pass
+    with only_cluster(settings):
+        pass
+
+
+def test_ray_is_stopped_although_nobody_listens_any_more() -> None:
+    stopped = []
+
+    class Cluster:
+        def stop(self) -> None:
+            stopped.append(self)
+
+    @contextmanager
+    def deaf(what: str) -> Iterator[None]:
+        raise BrokenPipeError(what)
+        yield
+
+    with pytest.raises(BrokenPipeError), ExitStack() as stack:
+        stack.callback(run._stop, Cluster(), deaf)
+    assert len(stopped) == 1
