@@ -77,7 +77,10 @@ function draw(state) {
   at("said").textContent = said(state);
   at("refused").replaceChildren(...(problem ? [refusal(problem, question)] : []));
   at("offline").hidden = name !== "offline";
-  at("offline").replaceChildren(...(name === "offline" ? offlineNotice({ question, hints }) : []));
+  const waiting = answer ? null : question;
+  at("offline").replaceChildren(
+    ...(name === "offline" ? offlineNotice({ question: waiting, hints }) : []),
+  );
   at("now").replaceChildren(
     ...(name === "typing" ? typing(question) : answer ? drawn({ question, answer }) : []),
   );

@@ -21,7 +21,10 @@ export class History {
 
   add(question, answer) {
     const others = this.#entries.filter((one) => one.question !== question);
-    this.#write([{ question, answer, score: null }, ...others].slice(0, MOST));
+    const known = this.#entries.find(
+      (one) => one.answer.interaction_id === answer.interaction_id,
+    );
+    this.#write([{ question, answer, score: known?.score ?? null }, ...others].slice(0, MOST));
   }
 
   find(question) {

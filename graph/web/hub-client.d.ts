@@ -67,6 +67,7 @@ export interface Hints {
 export interface State {
   readonly name: StateName;
   readonly question: string | null;
+  /** While `offline`: the answer that was being read when the network went. */
   readonly answer: Answer | null;
   /** Why the last question was refused; only while `idle`. */
   readonly problem: HubProblem | null;

@@ -170,9 +170,12 @@ export class HubClient extends EventTarget {
   }
 
   #goOffline() {
-    const question = this.#pending?.text ?? null;
+    const { name, question, answer } = this.#state;
     this.#lookAgain(POLL_MS);
-    return this.#state.name === "offline" ? this.#state : this.#set("offline", { question });
+    if (name === "offline") return this.#state;
+    if (this.#pending) return this.#set("offline", { question: this.#pending.text });
+    // Nobody asked: the network went while an answer was being read, and that stays.
+    return this.#set("offline", { question: answer && question, answer });
   }
 
   /** Poll /v1/readyz until it answers, ever less often; then go on where we stopped. */
@@ -191,9 +194,11 @@ export class HubClient extends EventTarget {
       this.#deliver();
       if (this.#state.name !== "offline" || this.#asking) return;
       const pending = this.#pending;
-      if (!pending || pending.signal?.aborted) this.#idle();
+      const { question, answer } = this.#state;
       // Its request_id is the same: should the first one have arrived, this is not a second.
-      else this.#ask(pending).catch(() => {});
+      if (pending && !pending.signal?.aborted) this.#ask(pending).catch(() => {});
+      else if (answer) this.#set(answer.outcome, { question, answer });
+      else this.#idle();
     }, jittered);
   }
 

@@ -178,6 +178,27 @@ def test_a_new_question_while_offline_takes_the_place_of_the_kept_one(
     assert [one["text"] for one in injected.asked] == [GRADE, PARKING, PARKING]
 
 
+def test_an_answer_that_is_being_read_outlives_a_lost_network(
+    screen: Screen, injected: InjectedHub
+) -> None:
+    screen.open()
+    screen.ask(GRADE)
+    screen.expect_state("answered")
+    screen.thumb_up.click()
+    expect(screen.page.locator("#now .told")).to_have_text("Thank you!")
+    screen.page.context.set_offline(True)
+    screen.expect_state("offline")
+    expect(screen.banner).to_be_visible()
+    expect(screen.banner).not_to_contain_text("Your question is kept")
+    expect(screen.cards).to_have_count(3)
+    screen.page.context.set_offline(False)
+    screen.expect_state("answered")
+    expect(screen.banner).to_be_hidden()
+    expect(screen.cards).to_have_count(3)
+    expect(screen.thumb_up).to_have_attribute("aria-pressed", "true")
+    assert len(injected.asked) == 1
+
+
 def test_a_thumb_pressed_offline_outlives_a_reload_and_is_delivered(
     screen: Screen, injected: InjectedHub
 ) -> None:
