@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -317,11 +318,15 @@ class LocalCluster:
 
 def hub_environment(settings: Settings) -> dict[str, str]:
     """Say the settings again as environment, with `home` absolute and the secret in the clear."""
-    said = {f"HUB_{name.upper()}": value for name, value in settings.model_dump().items()}
-    said["HUB_HOME"] = settings.home_dir
-    said["HUB_SECRET"] = settings.secret.get_secret_value()
-    said["HUB_CORS_ORIGINS"] = None  # a list: it stays as the environment says it
-    return {name: str(value) for name, value in said.items() if value is not None}
+    said = settings.model_dump() | {
+        "home": settings.home_dir,
+        "secret": settings.secret.get_secret_value(),
+    }
+    return {
+        f"HUB_{name.upper()}": json.dumps(value) if isinstance(value, tuple) else str(value)
+        for name, value in said.items()
+        if value is not None
+    }
 
 
 def _reasons(application: Mapping[str, Any]) -> str:

@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from contracts.settings import Settings
 from scripts import run
-from scripts.local_cluster import ClusterFailed, only_cluster, temp_dir_of
+from scripts.local_cluster import ClusterFailed, hub_environment, only_cluster, temp_dir_of
 
 
 def test_what_a_killed_cluster_left_running_is_cleared_away(tmp_path: Path) -> None:
@@ -55,3 +56,15 @@ def test_ray_is_stopped_although_nobody_listens_any_more() -> None:
     with pytest.raises(BrokenPipeError), ExitStack() as stack:
         stack.callback(run._stop, Cluster(), deaf)
     assert len(stopped) == 1
+
+
+def test_replicas_read_the_very_settings_that_the_cluster_was_made_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins = ("https://a.example", "https://b.example")
+    made_with = Settings(
+        home=tmp_path, secret=SecretStr("s" * 16), cors_origins=origins, redis_url="redis://r"
+    )
+    for name, value in hub_environment(made_with).items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == made_with
