@@ -1,6 +1,7 @@
 """What takes time: typing, patience, looking for the hub again, and what is kept meanwhile."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -91,6 +92,19 @@ def test_ten_seconds_without_an_answer_is_offline(screen: Screen, injected: Inje
     screen.expect_state("offline")
     expect(screen.banner).to_contain_text("Your question is kept and will be asked by itself.")
     expect(screen.box).to_have_value(GRADE)
+
+
+def test_ten_seconds_without_an_answer_is_offline_in_real_time(
+    screen: Screen, injected: InjectedHub
+) -> None:
+    screen.announce_failed_requests()
+    injected.silent = True
+    screen.open()
+    since = time.monotonic()
+    screen.ask(GRADE)
+    screen.expect_state("typing")
+    screen.page.wait_for_selector("body[data-state=offline]", timeout=15_000)
+    assert 9.9 < time.monotonic() - since < 13
 
 
 def test_when_the_hub_is_back_the_question_is_asked_again_as_the_same_one(
