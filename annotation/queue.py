@@ -1,7 +1,7 @@
 """What is worth a reviewer's time, and in which order. Pure: no database, no clock, no I/O.
 
 An item's priority is its doubt × how often such things are asked × how unlike it is to what is in
-the queue already. Why these three, and why so: docs/decisions/0011-what-to-label-first.md.
+the queue already. Why these three, and why so: docs/decisions/0015-what-to-label-first.md.
 """
 
 import math
