@@ -51,9 +51,21 @@ def test_a_digest_changes_with_a_label_and_with_the_order() -> None:
 
 def test_a_recipe_changes_with_data_and_config_and_with_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "queries.jsonl"
-    file.write_text("one")
+    write_examples(file, [Example("lost my keys", "campus_safety")])
     first = first_recipe(queries=file)
     assert first == first_recipe(queries=file)
     assert first != first_recipe(queries=file, config=TrainingConfig(seed=18))
-    file.write_text("two")
+    write_examples(file, [Example("lost my card", "campus_safety")])
+    assert first != first_recipe(queries=file)
+
+
+def test_of_redaction_a_recipe_counts_what_it_makes_of_the_queries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "queries.jsonl"
+    write_examples(file, [Example("lost my keys", "campus_safety")])
+    first = first_recipe(queries=file)
+    monkeypatch.setattr("training.first_version.redact", lambda text: f"{text}")
+    assert first == first_recipe(queries=file)
+    monkeypatch.setattr("training.first_version.redact", lambda text: text.replace("keys", "[x]"))
     assert first != first_recipe(queries=file)
