@@ -5,13 +5,22 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask test browser prove bench check clean
+.PHONY: run ask simulate snapshot report test browser prove bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
 
 ask: $(STAMP)
 	@$(BIN)/python -m scripts.ask "$(Q)"
+
+simulate: $(STAMP)
+	@$(BIN)/python -m scripts.simulate_traffic $(ARGS)
+
+snapshot: $(STAMP)
+	@$(BIN)/python -m scripts.snapshot $(ARGS)
+
+report: $(STAMP)
+	@$(BIN)/python -m scripts.report $(ARGS)
 
 test: $(STAMP) browser
 	$(BIN)/python -m pytest -m 'not prove'
