@@ -14,7 +14,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -28,7 +28,7 @@ from rich.console import Console
 
 from contracts.errors import HubError
 from contracts.settings import Settings
-from store.embedded import database_url
+from store.running import running_database
 from training.ray_datasets import run_on_ray
 from training.snapshot import Places, SnapshotJob, Taken, peak_rss_bytes
 
@@ -69,15 +69,33 @@ def hub_beside(home: Path) -> tuple[str, str] | None:
         return None
 
 
-async def submit(given: Sequence[str], *, dashboard: str, token: str, console: Console) -> int:
-    """Run this script as a job of a hub's cluster, show what it says, and return its status."""
+def submit(
+    given: Sequence[str],
+    *,
+    dashboard: str,
+    token: str,
+    console: Console,
+    env_vars: Mapping[str, str] | None = None,
+) -> int:
+    """Run this script as a job of a hub's cluster, show what it says, and return its status.
+
+    The cluster's own environment says where database and store are; `env_vars` changes it.
+    """
     client = JobSubmissionClient(dashboard, headers={"Authorization": f"Bearer {token}"})
     command = [sys.executable, "-m", "scripts.snapshot", *given]
-    job = client.submit_job(entrypoint=shlex.join(command))
+    job = client.submit_job(
+        entrypoint=shlex.join(command), runtime_env={"env_vars": dict(env_vars or {})}
+    )
     console.print(f"[dim]job {job} of {dashboard}[/]")
-    async for lines in client.tail_job_logs(job):
-        console.print(lines, end="", markup=False)
-    return 0 if client.get_job_status(job) == JobStatus.SUCCEEDED else 1
+
+    async def listen() -> None:
+        async for lines in client.tail_job_logs(job):
+            console.print(lines, end="", markup=False)
+
+    asyncio.run(listen())
+    while not (status := client.get_job_status(job)).is_terminal():
+        time.sleep(0.2)  # its last words come before its end is known
+    return 0 if status == JobStatus.SUCCEEDED else 1
 
 
 def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
@@ -112,12 +130,13 @@ def main(given: Sequence[str] | None = None) -> int:
         hub = None if os.environ.get("RAY_ADDRESS") else hub_beside(settings.home_dir)
         if hub is not None:
             dashboard, token = hub
-            return asyncio.run(submit(given, dashboard=dashboard, token=token, console=console))
-        places = Places(database_url(settings), settings.artifacts_root)
-        with connected():
-            job = SnapshotJob(
-                places, run=run_on_ray, report=lambda line: console.print(line, markup=False)
-            )
+            return submit(given, dashboard=dashboard, token=token, console=console)
+
+        def say(line: str) -> None:
+            console.print(line, markup=False)
+
+        with running_database(settings, say=say) as url, connected():
+            job = SnapshotJob(Places(url, settings.artifacts_root), run=run_on_ray, report=say)
             taken = job.take(arguments.day, so_far=arguments.so_far)
     except (HubError, psycopg.Error, RayError, RuntimeError, OSError) as error:
         console.print(f"{error}\nDays that were written before stay; run it again.", markup=False)

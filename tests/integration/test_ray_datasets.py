@@ -1,0 +1,49 @@
+"""Snapshots written and read by Ray Data, in a Ray of their own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import PROJECT
+from scripts.snapshot import hub_beside
+from store.artifacts import open_store
+from store.database import Connection
+from store.dataset_kinds import INTERACTIONS
+from store.datasets import Datasets
+from tests.integration.test_snapshot import DAY, ask
+from tests.samples import utc
+
+
+def test_parts_are_written_by_tasks_and_read_by_tasks(
+    connection: Connection, database_url: str, tmp_path: Path
+) -> None:
+    for number in range(5):
+        ask(connection, f"question {number}", at=utc(2026, 3, 1, 12), session_id=f"s{number}")
+    store_url = str(tmp_path / "artifacts")
+    command = [sys.executable, "-m", "tests.integration.ray_round_trip"]
+    program = subprocess.run(
+        [*command, database_url, store_url, DAY.isoformat()],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert program.returncode == 0, program.stderr
+    found = json.loads(program.stdout.splitlines()[-1])
+    everything = [f"question {number}" for number in range(5)]
+    assert found["all"] == everything
+    assert found["without s2"] == [text for text in everything if text != "question 2"]
+    assert found["columns of nothing"] == INTERACTIONS.schema.names
+    manifest = Datasets(open_store(store_url)).manifest(INTERACTIONS, DAY)
+    assert manifest is not None
+    assert [(file.number, file.rows) for file in manifest.files] == [(0, 2), (1, 2), (2, 1)]
+
+
+@pytest.mark.parametrize("said", [None, "{", '{"pid": 999999999, "dashboard": "http://gone"}'])
+def test_a_hub_that_does_not_run_is_not_asked(tmp_path: Path, said: str | None) -> None:
+    if said is not None:
+        (tmp_path / "hub.json").write_text(said)
+    assert hub_beside(tmp_path) is None
