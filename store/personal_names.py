@@ -63,50 +63,37 @@ _PARTICLE_WORDS: Final = (
 _PARTICLES: Final = frozenset(_PARTICLE_WORDS.split())
 _TITLES: Final = frozenset(("dr.", "mr.", "mrs.", "ms.", "prof.", "dr", "mr", "mrs", "ms", "prof"))
 _WORD: Final = re.compile(r"[^\W\d_][^\W\d_'’.-]{0,30}(?:['’.-][^\W\d_]{1,30}){0,3}\.?")
-_SPACE: Final = re.compile(r" {1,3}")
+_SPACE: Final = re.compile(r"[ \t]{1,3}")
 
-_CUES: Final = re.compile(
-    # What follows is a name unless the lists say that it is none.
+_CUE_FORMS: Final = (
+    # What follows is a name unless the lists say that it is none. A "~" is white space.
     r"(?P<is>(?<!\w)(?:"
-    r"(?:sur)?names?(?: (?:is|was|are|should be|used to be)|['’]s|s is| ?[:=])"
-    r"|i(?:['’]?m| am) (?:called|named)"
-    r"|(?:can|everyone|everybody|people|friends|they|just|please) calls? me"
-    r"|me llamo|mi nombre es|je m['’]appelle|mon nom est|ich hei(?:ß|ss)e|mein name ist"
-    r"|me chamo|meu nome [eé]|mi chiamo|меня зовут|اسمي"
-    r") ?:? ?(?<=[\s:='’])(?:(?:spelled|spelt|written|listed|shown|printed) (?:as )?)?[\"“']?)"
-    r"|(?P<hello>(?:(?<!\w)(?:hi|hello|hey|morning|afternoon|evening|there)[ ,.!]{1,3}|^)this is )"
+    r"(?:sur)?names?(?:~(?:is|was|are|should~be|used~to~be)|['’]s|s~is|~?[:=])"
+    r"|i(?:['’]?m|~am)~(?:called|named)"
+    r"|(?:can|everyone|everybody|people|friends|they|just|please)~calls?~me"
+    r"|me~llamo|mi~nombre~es|je~m['’]appelle|mon~nom~est|ich~hei(?:ß|ss)e|mein~name~ist"
+    r"|me~chamo|meu~nome~[eé]|mi~chiamo|меня~зовут|اسمي"
+    r")~?:?~?(?<=[\s:='’])(?:(?:spelled|spelt|written|listed|shown|printed)~(?:as~)?)?[\"“']?)"
+    r"|(?P<hello>(?:(?<!\w)(?:hi|hello|hey|morning|afternoon|evening|there)[\s,.!]{1,3}|^)"
+    r"this~is~)"
     # Only capitals tell a name here.
-    r"|(?P<capital>(?<!\w)(?:names? (?:(?:was|got) )?(?:changed? )?(?:from(?: \[name\] to)?|to)"
-    r"|(?:calls?|called) me|\[name\],? (?:not|instead of)|regards,|sincerely,) )"
+    r"|(?P<capital>(?<!\w)(?:names?~(?:(?:was|got)~)?(?:changed?~)?(?:from(?:~\[name\]~to)?|to)"
+    r"|(?:calls?|called)~me|\[name\],?~(?:not|instead~of)|regards,|sincerely,)~)"
     # And here, only two of them, or what comes next.
-    r"|(?P<this>(?<!\w)(?:this is|i(?:['’]?m| am)) )"
-    r"|(?P<bye>(?<!\w)(?:regards|sincerely|yours truly|yours|cheers|thanks|thank you|signed)"
-    r" ?[,!.\n][ \n]{0,3})",
-    re.IGNORECASE,
+    r"|(?P<this>(?<!\w)(?:this~is|i(?:['’]?m|~am))~)"
+    r"|(?P<bye>(?<!\w)(?:regards|sincerely|yours~truly|yours|cheers|thanks|thank~you|signed)"
+    r"~?[,!.\n]\s{0,3})"
 )
-_HINTS: Final = (
-    "name",
-    "nombre",
-    "nome",
-    "call",
-    "llamo",
-    "appelle",
-    "heiß",
-    "heisse",
-    "chamo",
-    "chiamo",
+_CUES: Final = re.compile(
+    _CUE_FORMS.replace("~?", r"\s{0,3}").replace("~", r"\s{1,3}"), re.IGNORECASE
 )
-_HINTS_BEFORE_CAPITALS: Final = (
-    "i'm",
-    "i’m",
-    "i am",
-    "im ",
-    "regards",
-    "sincer",
-    "yours",
-    "cheers",
-)
-_HINTS_OF_BOTH: Final = ("this is", "thank", "signed")
+_HINT_WORDS: Final = """
+    name nombre nome call llamo appelle heiß heisse chamo chiamo i'm i’m am im this thank signed
+    regards sincer yours cheers
+"""
+_HINTS: Final = tuple(_HINT_WORDS.split())
+"""Parts of which every cue has one; a text without any need not be read twice."""
+
 _HAN: Final = re.compile(r"(我叫|我的名字是|我的名字叫)([\u4e00-\u9fff]{2,3})")
 _AFTER_THIS: Final = re.compile(
     r" ?(?:[,.!;:-]|$|(?:from|here|calling|speaking|writing|again|and|with|in)\b)", re.IGNORECASE
@@ -122,11 +109,11 @@ _NOT_A_PERSONS: Final = re.compile(
 
 def find_names(text: str) -> str:
     """Replace what "my name is" and its like announce by `[name]`; the words around it stay."""
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS + _HINTS_BEFORE_CAPITALS + _HINTS_OF_BOTH):
-        if text.isascii():
-            return text
+    if not text.isascii():
         text = _HAN.sub(r"\1[name]", text)
+    lowered = text.lower()
+    if text.isascii() and not any(hint in lowered for hint in _HINTS):
+        return text
     is_mixed = text != lowered and not text.isupper()
     parts: list[str] = []
     rest_at = 0
@@ -143,28 +130,28 @@ def find_names(text: str) -> str:
 def _end_of_name(text: str, *, cue: re.Match[str], is_mixed: bool) -> int | None:
     """Return where the name after a cue ends, or None when no name follows."""
     kind = cue.lastgroup
-    if kind in ("capital", "this", "bye") and not is_mixed:
+    needs_capitals = kind in ("capital", "this", "bye")
+    if needs_capitals and not is_mixed:
         return None
     if _NOT_A_PERSONS.search(text[max(0, cue.start() - 14) : cue.start()]):
         return None
     words, ends = _words(text, start=cue.end())
     is_capital = is_mixed and bool(words) and words[0][0].isupper()
-    if not is_capital and kind in ("capital", "this", "bye"):
-        return None
     taken = _names_among(words, is_capital=is_capital)
-    if not taken:
+    if not taken or (needs_capitals and not is_capital):
         return None
     end = ends[taken - 1]
-    after = _AFTER_THIS.match(text, end)
-    if kind == "this" and (taken < 2 or not after):
-        return None
-    if kind == "hello" and not (after if is_capital else _SPEAKS.match(text, end)):
-        return None
-    if kind == "hello" and not is_capital and taken < 2 and cue[0].lower() == "this is ":
-        return None
-    if kind == "bye" and text[end:].strip(" .!\n"):
-        return None
-    return end
+    if kind == "this":
+        is_name = taken > 1 and bool(_AFTER_THIS.match(text, end))
+    elif kind == "bye":
+        is_name = not text[end:].strip(" .!\n")
+    elif kind == "hello":
+        is_greeted = cue[0][:4].lower() != "this"
+        is_name = bool((_AFTER_THIS if is_capital else _SPEAKS).match(text, end))
+        is_name = is_name and (is_capital or is_greeted or taken > 1)
+    else:
+        is_name = True
+    return end if is_name else None
 
 
 def _words(text: str, *, start: int, at_most: int = 5) -> tuple[list[str], list[int]]:

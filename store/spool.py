@@ -169,9 +169,9 @@ IsTheirs = Callable[[str, Row], bool]
 """Says whether a row is a person's, by its kind ("Interaction" or "Feedback") and itself."""
 
 
-def count_spooled(root: Path, *, is_theirs: IsTheirs) -> int:
-    """Return how many of a person's rows wait under `root`, in spools of the living too."""
-    return sum(_count(file, is_theirs=is_theirs) for file in root.glob("**/*.jsonl"))
+def spooled(root: Path, *, is_theirs: IsTheirs) -> list[Row]:
+    """Return a person's rows that wait under `root`, in spools of the living too."""
+    return [row for file in root.glob("**/*.jsonl") for row in _rows(file, is_theirs=is_theirs)]
 
 
 def erase_spooled(root: Path, *, is_theirs: IsTheirs) -> int:
@@ -188,23 +188,17 @@ def erase_spooled(root: Path, *, is_theirs: IsTheirs) -> int:
     return gone
 
 
-def _count(file: Path, *, is_theirs: IsTheirs) -> int:
+def _rows(file: Path, *, is_theirs: IsTheirs) -> list[Row]:
     try:
         segment = read_segment(file)
     except FileNotFoundError:  # stored meanwhile
-        return 0
-    return sum(
-        is_theirs(kind, row)
-        for kind, rows in (
-            (Interaction.__name__, segment.interactions),
-            (Feedback.__name__, segment.feedback),
-        )
-        for row in rows
-    )
+        return []
+    kinds = ((Interaction.__name__, segment.interactions), (Feedback.__name__, segment.feedback))
+    return [row for kind, rows in kinds for row in rows if is_theirs(kind, row)]
 
 
 def _rewrite(file: Path, *, is_theirs: IsTheirs) -> int:
-    gone = _count(file, is_theirs=is_theirs)
+    gone = len(_rows(file, is_theirs=is_theirs))
     if gone:
         segment = read_segment(file)
         kept = Segment(
