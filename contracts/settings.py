@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     annotation_origins: tuple[str, ...] = Field(
         default=(), description="JSON list: where browsers see the view, as https://labels.uni.edu."
     )
+    annotation_trust_email: bool = Field(
+        default=False, description="Take e-mail addresses of single sign-on that nobody verified."
+    )
     lease_s: int = Field(default=300, ge=5, description="How long an item stays with a reviewer.")
     labels_needed: int = Field(
         default=500, ge=1, description="Verified labels that a retraining needs."
