@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask simulate snapshot report test browser prove bench check clean
+.PHONY: run ask annotate simulate snapshot report test browser prove bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
 
 ask: $(STAMP)
 	@$(BIN)/python -m scripts.ask "$(Q)"
+
+annotate: $(STAMP)
+	@exec $(BIN)/python -m scripts.annotate
 
 simulate: $(STAMP)
 	@$(BIN)/python -m scripts.simulate_traffic $(ARGS)
