@@ -30,8 +30,9 @@ def live_hub(
     http, dashboard = free_ports(2)
     with tempfile.TemporaryDirectory(prefix="hub-test-") as folder, ExitStack() as stack:
         home = Path(folder)
-        for shared in ("encoder", "artifacts"):
-            (home / shared).symlink_to(models_home / shared)
+        (home / "encoder").symlink_to(models_home / "encoder")
+        # A registry of its own, so that a test may publish.
+        shutil.copytree(models_home / "artifacts", home / "artifacts")
         given = {"quota_per_minute": 0, **settings}
         hub = bring_up(
             Settings(

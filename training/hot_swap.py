@@ -1,0 +1,214 @@
+"""The hot swap: a candidate takes over under load, is proven live, and only then is the champion.
+
+Serve is reached over its REST API alone. The live config is read, one field of it is changed, and
+what operators changed meanwhile stays. Replicas load in the background (deployments/classifier),
+so no query waits. Whatever goes wrong, the version before comes back by itself.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from contracts.errors import ChampionMoved, HubError
+from store.registry import Champion, Registry
+from training.examples import Example
+
+APPLICATION: Final = "hub"
+CLASSIFIER: Final = "Classifier"
+_POLL_S: Final = 0.25
+
+Report = Callable[[str], None]
+
+
+class SwapFailed(HubError):
+    """The candidate does not serve; the version before does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Where a running hub is reached: its ingress, and its dashboard with the token."""
+
+    url: str
+    dashboard_url: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a swap waits: for replicas to hold a version, and between two tries of the API."""
+
+    load_s: float = 120.0
+    api_s: float = 30.0
+
+
+def hot_swap(
+    version: str,
+    *,
+    hub: Hub,
+    registry: Registry,
+    golden: Sequence[Example],
+    who: str,
+    why: str,
+    patience: Patience | None = None,
+    report: Report = print,
+) -> Champion:
+    """Put `version` to work, prove it live, and make it the champion.
+
+    Every replica must report it; then the golden set is asked through the live ingress, and each
+    answer must come from `version` and have its mandatory intent. Raises SwapFailed with the
+    reason when anything is missing: then neither champion nor answers have changed.
+    """
+    patience = patience or Patience()
+    expected = registry.champion()
+    with _clients(hub, patience=patience) as (ingress, dashboard):
+        try:
+            report(f"swap: every replica is to hold {version}")
+            _want(dashboard, version)
+            replicas = _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
+            report(f"swap: {replicas} replicas hold it; asking the golden set")
+            _ask_golden(ingress, golden, version=version)
+            champion = registry.move_champion(version, expected=expected, who=who, why=why)
+        except (HubError, httpx.HTTPError) as error:
+            _go_back(ingress, dashboard, registry, patience=patience, report=report)
+            raise SwapFailed(str(error)) from error
+        # From here on null means the same version: a replica that starts later finds it by itself.
+        _want(dashboard, None)
+        _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
+    report(f"swap: {version} is the champion")
+    return champion
+
+
+def follow_champion(hub: Hub, *, registry: Registry, report: Report = print) -> str:
+    """Make every replica hold the registry's champion, as after a rollback; return its version."""
+    champion = registry.champion()
+    if champion is None:
+        raise SwapFailed("The registry names no champion.")
+    patience = Patience()
+    with _clients(hub, patience=patience) as (ingress, dashboard):
+        _want(dashboard, champion.version)
+        _wait_until_held(ingress, champion.version, timeout_s=patience.load_s, report=report)
+        _want(dashboard, None)
+    return champion.version
+
+
+@contextmanager
+def _clients(hub: Hub, *, patience: Patience) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    authorization = {"Authorization": f"Bearer {hub.token}"}
+    with (
+        httpx.Client(base_url=hub.url, timeout=patience.api_s) as ingress,
+        httpx.Client(
+            base_url=hub.dashboard_url, headers=authorization, timeout=patience.api_s
+        ) as dashboard,
+    ):
+        yield ingress, dashboard
+
+
+def live_config(details: dict[str, Any]) -> dict[str, Any]:
+    """Return what Serve was told last, as it takes it again, from what it says of itself.
+
+    Raises SwapFailed when the hub's application is not among it.
+    """
+    applications = [
+        one["deployed_app_config"]
+        for one in details["applications"].values()
+        if one.get("deployed_app_config")
+    ]
+    if all(one["name"] != APPLICATION for one in applications):
+        raise SwapFailed(f"Serve runs no application {APPLICATION!r}; start the hub first.")
+    kept = {key: details[key] for key in ("proxy_location", "http_options") if details.get(key)}
+    return {**kept, "applications": applications}
+
+
+def with_version(config: dict[str, Any], version: str | None) -> dict[str, Any]:
+    """Return the config with the classifier's version changed, and nothing else."""
+    applications = []
+    for application in config["applications"]:
+        if application["name"] == APPLICATION:
+            deployments = [dict(one) for one in application.get("deployments", [])]
+            if all(one["name"] != CLASSIFIER for one in deployments):
+                deployments.append({"name": CLASSIFIER})
+            for one in deployments:
+                if one["name"] == CLASSIFIER:
+                    one["user_config"] = {**(one.get("user_config") or {}), "version": version}
+            application = {**application, "deployments": deployments}
+        applications.append(application)
+    return {**config, "applications": applications}
+
+
+def _want(dashboard: httpx.Client, version: str | None) -> None:
+    """Change the one field. Read each time anew: an operator may have changed others meanwhile."""
+    details = dashboard.get("/api/serve/applications/")
+    details.raise_for_status()
+    config = with_version(live_config(details.json()), version)
+    dashboard.put("/api/serve/applications/", json=config).raise_for_status()
+
+
+def _wait_until_held(
+    ingress: httpx.Client, version: str, *, timeout_s: float, report: Report
+) -> int:
+    """Wait until every replica holds `version`, and return how many there are.
+
+    Raises SwapFailed as soon as a replica says that it cannot load it, or in `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    said = ""
+    while time.monotonic() < deadline:
+        response = ingress.get("/v1/models")
+        # 503: a replica does not answer just now.
+        is_answer = response.status_code == httpx.codes.OK
+        replicas: list[dict[str, Any]] = response.json()["replicas"] if is_answer else []
+        for one in replicas:
+            if one["error"] and one["wanted"] == version:
+                raise SwapFailed(f"A replica cannot load {version}: {one['error']}")
+        holding = len([one for one in replicas if one["version"] == one["wanted"] == version])
+        line = f"swap: {holding} of {len(replicas)} replicas hold {version}"
+        if line != said:
+            report(line)
+            said = line
+        if replicas and holding == len(replicas):
+            return holding
+        time.sleep(_POLL_S)
+    raise SwapFailed(f"Not all replicas held {version} within {timeout_s:.0f} s: {said}")
+
+
+def _ask_golden(ingress: httpx.Client, golden: Sequence[Example], *, version: str) -> None:
+    for example in golden:
+        response = ingress.post("/v1/query", json={"text": example.text})
+        response.raise_for_status()
+        answer = response.json()
+        if answer["model_version"] != version:
+            raise SwapFailed(
+                f'"{example.text}" was answered by {answer["model_version"]}, not by {version}.'
+            )
+        if answer["intent"] != example.intent:
+            raise SwapFailed(
+                f'Live, "{example.text}" is {answer["intent"]}; it must be {example.intent}.'
+            )
+
+
+def _go_back(
+    ingress: httpx.Client,
+    dashboard: httpx.Client,
+    registry: Registry,
+    *,
+    patience: Patience,
+    report: Report,
+) -> None:
+    """Let every replica hold the champion again, whichever that is by now."""
+    champion = registry.champion()
+    if champion is None:
+        raise ChampionMoved("There is none to go back to.")
+    report(f"swap: failed, going back to {champion.version}")
+    try:
+        _want(dashboard, None)
+        _wait_until_held(ingress, champion.version, timeout_s=patience.load_s, report=report)
+    except (HubError, httpx.HTTPError) as error:
+        report(
+            f"swap: Serve could not be told so ({error}). The champion is {champion.version} still;"
+            " replicas hold what they held. Once Serve answers, `python -m training.registry"
+            f" promote {champion.version}` brings them together."
+        )
