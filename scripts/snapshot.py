@@ -82,6 +82,8 @@ def submit(
     The cluster's own environment says where database and store are; `env_vars` changes it.
     """
     client = JobSubmissionClient(dashboard, headers={"Authorization": f"Bearer {token}"})
+    # The job speaks for itself.
+    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     command = [sys.executable, "-m", "scripts.snapshot", *given]
     job = client.submit_job(
         entrypoint=shlex.join(command), runtime_env={"env_vars": dict(env_vars or {})}
@@ -106,11 +108,12 @@ def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
                 f" {len(one.manifest.files)} files, up to"
                 f" {one.manifest.watermark:%Y-%m-%d %H:%M:%S} UTC"
             )
-    writers = max((one.peak_rss_bytes for one in taken), default=0)
-    console.print(
-        f"{time.monotonic() - since_s:.1f} s; peak RSS: this process"
-        f" {peak_rss_bytes() / 2**20:.0f} MiB, the largest writer {writers / 2**20:.0f} MiB"
-    )
+    if any(one.is_new for one in taken):
+        writers = max(one.peak_rss_bytes for one in taken)
+        console.print(
+            f"{time.monotonic() - since_s:.1f} s; peak RSS: this process"
+            f" {peak_rss_bytes() / 2**20:.0f} MiB, the largest writer {writers / 2**20:.0f} MiB"
+        )
 
 
 def main(given: Sequence[str] | None = None) -> int:
