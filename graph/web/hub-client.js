@@ -11,6 +11,7 @@ export const POLL_MS = 2_000; // between two looks for a server that is away, be
 const MAX_POLL_MS = 15_000;
 const MAX_THUMBS = 200;
 const THUMBS_KEY = "hub-thumbs";
+const SESSION_KEY = "hub-session";
 const SESSION_HEADER = "X-Hub-Session";
 const OUTCOMES = ["answered", "confused", "rephrase"];
 
@@ -44,6 +45,8 @@ export class HubClient extends EventTarget {
     this.#base = baseUrl.replace(/\/$/, "");
     this.#crossOrigin = new URL(this.#base || "/", location.href).origin !== location.origin;
     this.#storage = storage;
+    // Thumbs that were kept over a reload are taken from the session that asked, and no other.
+    if (this.#crossOrigin) this.#session = storage.getItem(SESSION_KEY);
     addEventListener("offline", () => this.#goOffline());
     addEventListener("online", () => this.#lookAgain(0));
     if (navigator.onLine === false) this.#goOffline();
@@ -144,7 +147,9 @@ export class HubClient extends EventTarget {
         cache: "no-store",
         signal: late.signal,
       });
-      this.#session = response.headers.get(SESSION_HEADER) ?? this.#session;
+      const session = response.headers.get(SESSION_HEADER);
+      if (session && this.#crossOrigin) this.#storage.setItem(SESSION_KEY, session);
+      this.#session = session ?? this.#session;
       const type = response.headers.get("Content-Type") ?? "";
       if (response.ok && type.includes("json")) return await response.json();
       if (!type.includes("problem+json")) throw new Away(`status ${response.status}`);
