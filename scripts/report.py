@@ -165,11 +165,11 @@ def main(given: Sequence[str] | None = None) -> int:
             connect(url, vectors=False) as connection,
         ):
             report = read_report(connection, since=since, until=now)
-        show(report, console=console)
         write_page(file, page(report, made_at=now))
     except (HubError, psycopg.Error, OSError) as error:
         console.print(f"{error}\nNo report was written.", markup=False)
         return 1
+    show(report, console=console)
     console.print(f"\nAs a page with plots: {file}", markup=False)
     return 0
 
