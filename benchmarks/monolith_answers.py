@@ -26,7 +26,7 @@ from store.database import Pool, open_pool
 from store.embedded import database_url
 from store.identity import asked_at, issue_interaction_id, issue_session, session_of
 from store.logbook import AWAY, Logbook
-from store.personal_data import redact
+from store.redaction import redact
 from store.registry import SERVED_FILES, Registry
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
 

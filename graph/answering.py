@@ -20,7 +20,7 @@ from contracts.records import (
 from graph.coalescer import Coalescer
 from graph.crisis import CrisisDetector
 from store.identity import asked_at, issue_interaction_id
-from store.personal_data import redact
+from store.redaction import redact
 
 FIRST_STAGE_SHARE = 0.6
 """Of the deadline; what classify and embed have not given by then, retrieval goes without."""

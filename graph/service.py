@@ -27,7 +27,7 @@ from graph.problems import ProblemError
 from graph.replay import RequestMemory
 from store.identity import asked_at, is_interaction_of, issue_session, session_of, text_digest
 from store.logbook import Logbook, NotCommitted
-from store.personal_data import redact
+from store.redaction import redact
 from store.spool import SpoolFull
 
 READY_FOR_S = 1.0

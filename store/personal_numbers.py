@@ -1,6 +1,6 @@
 """Numbers and addresses that lead to one person, told from years, dates, courses and amounts.
 
-Expects the text as `store.personal_data` plains it: ASCII digits, one kind of dash and of space.
+Expects the text as `store.redaction` plains it: ASCII digits, one kind of dash and of space.
 Every quantifier is bounded, so time grows with the text's length and with nothing else.
 """
 

@@ -3,53 +3,52 @@
 Log, spool, snapshot and shared cache keys all take what `redact` returns.
 """
 
-# Training reads its queries through this older and smaller seam, and through nothing else: its code
-# is part of the first version's recipe (training/first_version.py), so that changing it trains
-# anew. What is asked and what is stored passes `store.personal_data.redact`, which takes out more.
 import re
+import unicodedata
 from typing import Final
 
-_START: Final = r"(?<!\w)"
-_END: Final = r"(?!\w)"
+from store.personal_names import find_names
+from store.personal_numbers import find_announced, find_emails, find_numbers
 
-_EMAIL: Final = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@(?:[\w-]{1,63}\.){1,8}[\w-]{2,63}")
-_GROUPED_NUMBER: Final = re.compile(
-    rf"{_START}(?:"
-    r"(?!20)[2-6]\d{3}(?:[ -]\d{4}){3}"  # bank cards
-    r"|3\d{3}[ -]\d{6}[ -]\d{5}"
-    r"|\d{3}[ -]\d{2}[ -]\d{4}"  # US social security
-    rf"){_END}"
-)
-_PHONE: Final = re.compile(
-    rf"{_START}(?:"
-    r"\+\d(?:[ ./-]?\(?\d\)?){6,14}"  # international
-    r"|(?:1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]?\d{4}"  # North America
-    r"|\(?0\d{2,4}\)?[ ./-]\d{3,4}[ .-]?\d{3,4}"  # area codes with a trunk zero
-    r"|\(?0\d\)?[ -]\d{4}[ -]\d{4}"
-    r"|0\d(?:[ .]\d\d){4}"  # groups of two, as in France
-    rf"){_END}"
-)
-_LONG_NUMBER: Final = re.compile(
-    # Amounts stay, and so do the fractions of decimal numbers.
-    rf"{_START}(?<![$€£])(?<!\d[.,])[A-Za-z]{{0,2}}\d{{6,}}(?:[.,]\d+)*{_END}"
-)
+LEAST_DIGITS: Final = 6
+"""No number with fewer is taken out, unless a word announces it."""
 
-_PLACEHOLDERS: Final = (
-    (_EMAIL, "[email]"),
-    (_GROUPED_NUMBER, "[number]"),
-    (_PHONE, "[phone]"),
-    (_LONG_NUMBER, "[number]"),
+_DIGIT: Final = re.compile(r"\d")
+_FOREIGN_DIGIT: Final = re.compile(r"(?![0-9])\d")
+_INVISIBLE: Final = re.compile(r"(?<=[\x21-\x7e])[\u00ad\u200b-\u200d\u2060\ufeff]+(?=[\x21-\x7e])")
+_PLAIN: Final = str.maketrans(
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\uff0d\ufe63", "-"),
+        **dict.fromkeys("\u00a0\u2002\u2003\u2007\u2009\u202f\u3000\t", " "),
+        **{chr(0xFEE0 + ord(mark)): mark for mark in "@.+()/:#,_="},
+        **{chr(0xFEE0 + code): chr(code) for code in (*range(65, 91), *range(97, 123))},
+    }
 )
 
 
 def redact(text: str) -> str:
-    """Replace e-mail addresses, phone numbers and numbers of six digits and more by placeholders.
+    """Replace what leads to one person by a typed placeholder.
 
-    Years, dates, course numbers, room numbers and amounts stay. Idempotent.
+    E-mail addresses become `[email]`, telephone numbers `[phone]`, student ids `[student id]`,
+    bank cards `[card]`, passport numbers `[passport]`, all other numbers of six digits and more
+    `[number]`, and names after "my name is" and its like `[name]`. Years, dates, courses, rooms,
+    amounts, ISBNs and DOIs stay. Idempotent; a text without such things is returned as it is.
     """
+    plain = text if text.isascii() else _plain(text)
     before = None
-    while text != before:  # what was taken out may have hidden its neighbour
-        before = text
-        for pattern, placeholder in _PLACEHOLDERS:
-            text = pattern.sub(placeholder, text)
-    return text
+    found = plain
+    while found != before:  # what was taken out may have hidden its neighbour
+        before = found
+        found = find_names(find_emails(found))
+        digits = len(_DIGIT.findall(found))
+        if digits:
+            found = find_announced(found, digits=digits)
+        if digits >= LEAST_DIGITS:
+            found = find_numbers(found)
+    return text if found == plain else found
+
+
+def _plain(text: str) -> str:
+    """Return the text with one kind of digit, dash and space, and nothing invisible in numbers."""
+    text = _FOREIGN_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    return _INVISIBLE.sub("", text.translate(_PLAIN))
