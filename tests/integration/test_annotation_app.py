@@ -1,129 +1,16 @@
 """The annotation view as its people use it, run by Streamlit's own AppTest against Postgres."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 import streamlit as st
-from argon2 import PasswordHasher
-from streamlit.testing.v1 import AppTest
 
-import annotation
-from annotation import desk, refresher
-from store import reviewers
+from annotation import desk
 from store.database import Connection
 from store.labels import read_labels, read_verified
-from store.reviewers import add_reviewer, disable_reviewer
+from tests.annotation_window import Window
+from tests.annotation_window import view as view
 from tests.review_samples import add_item
-from tests.tiny_encoder import make_tiny_encoder
 
-Json = dict[str, Any]
-APP = Path(annotation.__file__).with_name("app.py")
-PASSWORD = "correct horse battery"
-KEYS = {"1": "suggestion-1-", "2": "suggestion-2-", "3": "suggestion-3-"}
-KEYS |= {"o": "out_of_scope-", "u": "unclear-"}
-
-
-class Window:
-    """One browser window."""
-
-    def __init__(self, *, secrets: Json | None = None, user: Json | None = None) -> None:
-        self.app = AppTest.from_file(str(APP), default_timeout=60)
-        for name, value in (secrets or {}).items():
-            self.app.secrets[name] = value
-        if user is not None:
-            self.app.user = user
-        self.run()
-
-    def run(self) -> None:
-        self.app.run()
-        assert not self.app.exception, self.app.exception
-
-    def sign_in(self, name: str, password: str = PASSWORD) -> "Window":
-        self.app.text_input[0].input(name)
-        self.app.text_input[1].input(password)
-        self.app.button[0].click()
-        self.run()
-        return self
-
-    def press(self, key: str) -> None:
-        """Press the button that has this shortcut."""
-        name = "undo" if key == "z" else f"{KEYS[key]}{self.item_id}"
-        self.app.button(key=name).click()
-        self.run()
-
-    def click(self, label: str) -> None:
-        (button,) = [one for one in self.app.button if one.label == label]
-        button.click()
-        self.run()
-
-    def choose(self, intent: str) -> None:
-        self.app.selectbox(key=f"intent-{self.item_id}").select(intent)
-        self.run()
-
-    def open_tab(self, name: str) -> None:
-        self.app.session_state["tab"] = name
-        self.run()
-
-    @property
-    def item_id(self) -> str | None:
-        keys = [button.key for button in self.app.button if button.key]
-        return next((key.removeprefix("unclear-") for key in keys if key.startswith("unc")), None)
-
-    @property
-    def said(self) -> str:
-        """Everything that is on screen as text."""
-        kinds = ("title", "markdown", "caption", "info", "success", "warning", "error", "html")
-        shown = [element.value for kind in kinds for element in self.app.get(kind)]
-        return "\n".join([*shown, *(f"{one.label}: {one.value}" for one in self.app.metric)])
-
-
-@pytest.fixture(autouse=True)
-def view(
-    connection: Connection, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """The environment of a view of the test's own, with three reviewers, one of them a lead."""
-    monkeypatch.setenv("HUB_DATABASE_URL", database_url)
-    monkeypatch.setenv("HUB_HOME", str(tmp_path))
-    quick = PasswordHasher(time_cost=1, memory_cost=64)
-    monkeypatch.setattr(reviewers, "_hasher", lambda: quick)
-    monkeypatch.setattr(desk, "SHORTEST_LOOK_S", 0.0)
-    monkeypatch.setattr(refresher, "LOW", 0)
-    make_tiny_encoder(tmp_path / "encoder", texts=["where do i park my bike at night gym"])
-    st.cache_resource.clear()
-    st.cache_data.clear()
-    for name, role in (("ana", "reviewer"), ("ben", "reviewer"), ("lea", "lead")):
-        add_reviewer(connection, name=name, role=role, password=PASSWORD)  # type: ignore[arg-type]
-    yield
-    st.cache_resource.clear()
-    st.cache_data.clear()
-
-
-def test_nothing_is_shown_before_somebody_signs_in(connection: Connection) -> None:
-    add_item(connection, "a", query_text="a secret question")
-    window = Window()
-    assert "Sign in" in window.said
-    assert "a secret question" not in window.said
-    assert [tab.label for tab in window.app.tabs] == []
-
-
-@pytest.mark.parametrize("name", ["ana", "nobody", ""])
-def test_a_wrong_password_shows_nothing_and_says_little(connection: Connection, name: str) -> None:
-    add_item(connection, "a", query_text="a secret question")
-    window = Window().sign_in(name, "a wrong password")
-    assert "do not belong together" in window.said
-    assert "a secret question" not in window.said
-
-
-def test_guessing_is_braked(connection: Connection) -> None:
-    window = Window()
-    for _ in range(6):
-        window.sign_in("ana", "a wrong password")
-    assert "Too many wrong passwords" in window.said
-    assert "Try again in" in window.said
-    window.sign_in("ana")
-    assert "Too many wrong passwords" in window.said, "the right one has to wait too"
+pytestmark = pytest.mark.usefixtures("view")
 
 
 def test_the_query_is_shown_with_what_the_hub_answered(connection: Connection) -> None:
@@ -240,26 +127,6 @@ def test_two_reviewers_at_work_have_different_queries(connection: Connection) ->
     assert (ana.item_id, ben.item_id) == ("a", "c"), "the one on screen and the one that follows"
 
 
-def test_signing_out_gives_back_what_was_held_and_shows_the_form(connection: Connection) -> None:
-    add_item(connection, "a", query_text="a secret question")
-    window = Window().sign_in("ana")
-    window.click("Sign out")
-    assert "a secret question" not in window.said
-    assert "Sign in" in window.said
-    assert Window().sign_in("ben").item_id == "a"
-
-
-def test_an_account_that_is_disabled_is_out_at_the_next_click(connection: Connection) -> None:
-    add_item(connection, "a")
-    add_item(connection, "b")
-    window = Window().sign_in("ana")
-    disable_reviewer(connection, name="ana")
-    window.press("1")
-    assert window.item_id is None
-    assert "not in force" in window.said
-    assert read_labels(connection) == []
-
-
 def test_a_key_that_came_before_the_query_could_be_read_does_nothing(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,36 +214,6 @@ def test_an_empty_queue_is_filled_from_the_log_when_somebody_looks(connection: C
     assert "where do i park my bike" in window.said
     window.press("1")
     assert [label.item_id for label in read_labels(connection)] == ["i1"]
-
-
-@pytest.mark.parametrize(
-    ("claims", "expected"),
-    [
-        ({"email": "Mia@Example.org", "email_verified": True}, "Signed in as **mia@example.org**"),
-        ({"email": "mia@example.org", "email_verified": False}, "calls verified"),
-        ({"email": "else@example.org", "email_verified": True}, "not in force here"),
-    ],
-)
-def test_single_sign_on_lets_in_whose_address_was_added_and_nobody_else(
-    connection: Connection, claims: dict[str, object], expected: str
-) -> None:
-    add_reviewer(connection, name="mia@example.org", role="reviewer", password=None)
-    add_item(connection, "a", query_text="a secret question")
-    window = Window(
-        secrets={"auth": {"client_id": "hub", "cookie_secret": "x" * 32}},
-        user={"is_logged_in": True, **claims},
-    )
-    assert expected in window.said
-    assert ("a secret question" in window.said) == expected.startswith("Signed in")
-
-
-def test_single_sign_on_is_offered_where_it_is_configured() -> None:
-    offered = "Sign in with your university account"
-    assert offered not in [button.label for button in Window().app.button]
-    window = Window(secrets={"auth": {"client_id": "hub", "cookie_secret": "x" * 32}})
-    assert offered in [button.label for button in window.app.button]
-    window = Window(secrets={"auth": {"cookie_secret": "x" * 32, "okta": {"client_id": "hub"}}})
-    assert "Sign in with okta" in [button.label for button in window.app.button]
 
 
 def _progress(window: Window) -> str:
