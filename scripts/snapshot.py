@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ OBJECT_STORE_BYTES = 128 * 1024 * 1024
 @contextmanager
 def connected() -> Iterator[None]:
     """Be connected to the cluster of RAY_ADDRESS, or to a small Ray of our own."""
-    with tempfile.TemporaryDirectory(prefix="hub-ray-") as folder:
+    with ExitStack() as stack:
         own: dict[str, Any] = {}
         if not os.environ.get("RAY_ADDRESS"):
             # Nobody else can reach it; a token left in a home folder must not be asked for.
@@ -48,15 +48,13 @@ def connected() -> Iterator[None]:
                 "address": "local",
                 "include_dashboard": False,
                 "object_store_memory": OBJECT_STORE_BYTES,
-                "_temp_dir": folder,
+                "_temp_dir": stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-ray-")),
             }
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
+        stack.callback(ray.shutdown)
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        yield
 
 
 def hub_beside(home: Path) -> tuple[str, str] | None:
