@@ -139,8 +139,10 @@ def _announce(hub: Hub) -> None:
 def main() -> int:
     """Run until Ctrl-C or SIGTERM. Exit status 1 with one sentence when it cannot come up."""
     since = time.monotonic()
-    for ending in (signal.SIGTERM, signal.SIGHUP):  # a terminal that closes is a Ctrl-C as well
-        signal.signal(ending, lambda *_: signal.raise_signal(signal.SIGINT))
+    # A terminal that closes is a Ctrl-C as well; and a shell starts what it puts in the background
+    # with SIGINT ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     try:
         settings = Settings()
         with ExitStack() as stack:
