@@ -31,7 +31,7 @@ def show_figures(reviewer: Reviewer) -> None:
     )
     pace = items_per_minute([label.labelled_at for label in mine], now=datetime.now(UTC))
     left, right = st.columns(2)
-    left.metric("My pace", f"{pace:.0f} a minute" if pace is not None else "–")
+    left.metric("Items a minute", f"{pace:.0f}" if pace is not None else "–")
     right.metric("My labels", progress.mine)
     overall = next(iter(agreement()), None)
     if overall is not None:

@@ -183,11 +183,11 @@ def test_pace_and_own_labels_are_shown(connection: Connection) -> None:
     for item_id in "abc":
         add_item(connection, item_id)
     window = Window().sign_in("ana")
-    assert "My pace: –" in window.said
+    assert "Items a minute: –" in window.said
     for _ in range(3):
         window.press("1")
     assert "My labels: 3" in window.said
-    assert "a minute" in window.said
+    assert "Items a minute: –" not in window.said
 
 
 def test_a_database_that_is_away_is_told_with_what_was_kept(
