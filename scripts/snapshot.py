@@ -7,7 +7,6 @@ elsewhere it starts a small Ray of its own. Exit status: 0 the day is there, 1 i
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import shlex
@@ -17,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,6 +27,7 @@ from rich.console import Console
 from contracts.errors import HubError
 from contracts.settings import Settings
 from store.running import running_database
+from training.beside import hub_beside
 from training.ray_datasets import run_on_ray
 from training.snapshot import Places, SnapshotJob, Taken, peak_rss_bytes
 
@@ -55,16 +54,6 @@ def connected() -> Iterator[None]:
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
         yield
-
-
-def hub_beside(home: Path) -> tuple[str, str] | None:
-    """Return the dashboard's address and token of the hub that runs over `home`, if one does."""
-    try:
-        said = json.loads((home / "hub.json").read_text())
-        os.kill(said["pid"], 0)
-        return said["dashboard"], (home / "ray" / "auth_token").read_text().strip()
-    except (OSError, ValueError):  # it was never there, or left when it was killed
-        return None
 
 
 def submit(
@@ -130,8 +119,7 @@ def main(given: Sequence[str] | None = None) -> int:
         settings = Settings()
         hub = None if os.environ.get("RAY_ADDRESS") else hub_beside(settings.home_dir)
         if hub is not None:
-            dashboard, token = hub
-            return submit(given, dashboard=dashboard, token=token, console=console)
+            return submit(given, dashboard=hub.dashboard_url, token=hub.token, console=console)
 
         def say(line: str) -> None:
             console.print(line, markup=False)

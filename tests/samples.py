@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,6 +18,7 @@ from contracts.records import Feedback, IntentProbability, Interaction
 from store.database import Pool, open_pool
 from store.identity import asked_at, issue_interaction_id
 from store.interactions import Row, store_rows
+from store.registry import Manifest
 
 SECRET = b"a secret of the tests, and of nothing else"
 
@@ -48,6 +50,26 @@ def interaction(**changes: Any) -> Interaction:
         timings_ms={"classify": 4.1, "total": 11.0},
     )
     return replace(made, **changes)
+
+
+def candidate_in(folder: Path) -> Path:
+    """A folder that can be published as a version; its files are no real model's."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"graph")
+    (folder / "tokenizer.json").write_bytes(b"{}")
+    manifest = Manifest(
+        kind="distilbert-synthetic",
+        labels=("library", "out_of_scope"),
+        temperature=1.25,
+        backbone="all-MiniLM-L6-v2",
+        dataset={"digest": "d"},
+        split={"digest": "s"},
+        seed=17,
+        recipe="r",
+        created_at=datetime.now(UTC),
+    )
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    return folder
 
 
 def asked_on(moment: datetime, **changes: Any) -> Interaction:

@@ -15,6 +15,7 @@ import httpx
 
 from contracts.errors import ChampionMoved, HubError
 from store.registry import Champion, Registry
+from training.beside import Hub
 from training.examples import Example
 
 APPLICATION: Final = "hub"
@@ -26,15 +27,6 @@ Report = Callable[[str], None]
 
 class SwapFailed(HubError):
     """The candidate does not serve; the version before does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """Where a running hub is reached: its ingress, and its dashboard with the token."""
-
-    url: str
-    dashboard_url: str
-    token: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +43,7 @@ def hot_swap(
     hub: Hub,
     registry: Registry,
     golden: Sequence[Example],
+    session_token: str,
     who: str,
     why: str,
     patience: Patience | None = None,
@@ -59,8 +52,9 @@ def hot_swap(
     """Put `version` to work, prove it live, and make it the champion.
 
     Every replica must report it; then the golden set is asked through the live ingress, and each
-    answer must come from `version` and have its mandatory intent. Raises SwapFailed with the
-    reason when anything is missing: then neither champion nor answers have changed.
+    answer must come from `version` and have its mandatory intent. `session_token` is the session
+    that asks, so that its queries count as nobody's. Raises SwapFailed with the reason when
+    anything is missing: then neither champion nor answers have changed.
     """
     patience = patience or Patience()
     expected = registry.champion()
@@ -70,7 +64,7 @@ def hot_swap(
             _want(dashboard, version)
             replicas = _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
             report(f"swap: {replicas} replicas hold it; asking the golden set")
-            _ask_golden(ingress, golden, version=version)
+            _ask_golden(ingress, golden, version=version, session_token=session_token)
             champion = registry.move_champion(version, expected=expected, who=who, why=why)
         except (HubError, httpx.HTTPError) as error:
             _go_back(ingress, dashboard, registry, patience=patience, report=report)
@@ -80,19 +74,6 @@ def hot_swap(
         _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
     report(f"swap: {version} is the champion")
     return champion
-
-
-def follow_champion(hub: Hub, *, registry: Registry, report: Report = print) -> str:
-    """Make every replica hold the registry's champion, as after a rollback; return its version."""
-    champion = registry.champion()
-    if champion is None:
-        raise SwapFailed("The registry names no champion.")
-    patience = Patience()
-    with _clients(hub, patience=patience) as (ingress, dashboard):
-        _want(dashboard, champion.version)
-        _wait_until_held(ingress, champion.version, timeout_s=patience.load_s, report=report)
-        _want(dashboard, None)
-    return champion.version
 
 
 @contextmanager
@@ -175,9 +156,13 @@ def _wait_until_held(
     raise SwapFailed(f"Not all replicas held {version} within {timeout_s:.0f} s: {said}")
 
 
-def _ask_golden(ingress: httpx.Client, golden: Sequence[Example], *, version: str) -> None:
+def _ask_golden(
+    ingress: httpx.Client, golden: Sequence[Example], *, version: str, session_token: str
+) -> None:
     for example in golden:
-        response = ingress.post("/v1/query", json={"text": example.text})
+        response = ingress.post(
+            "/v1/query", json={"text": example.text}, headers={"X-Hub-Session": session_token}
+        )
         response.raise_for_status()
         answer = response.json()
         if answer["model_version"] != version:

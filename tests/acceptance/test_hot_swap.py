@@ -15,9 +15,10 @@ from scripts.run import Hub
 from store.artifacts import open_store
 from store.registry import Registry
 from tests.live_hub import client_of
+from training.beside import Hub as Address
+from training.beside import simulated_session
 from training.candidate import GOLDEN_FILE
 from training.evaluate import read_golden
-from training.hot_swap import Hub as Address
 from training.hot_swap import SwapFailed, hot_swap
 
 TEXTS = [example.text for example in read_golden(GOLDEN_FILE)]
@@ -49,7 +50,13 @@ def swap(hub: Hub, registry: Registry, version: str) -> str:
     )
     golden = read_golden(GOLDEN_FILE)
     champion = hot_swap(
-        version, hub=address, registry=registry, golden=golden, who="a test", why="a test"
+        version,
+        hub=address,
+        registry=registry,
+        golden=golden,
+        session_token=simulated_session(hub.settings),
+        who="a test",
+        why="a test",
     )
     return champion.version
 

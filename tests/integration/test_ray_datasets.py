@@ -5,10 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from contracts.settings import PROJECT
-from scripts.snapshot import hub_beside
 from store.artifacts import open_store
 from store.database import Connection
 from store.dataset_kinds import INTERACTIONS
@@ -40,10 +37,3 @@ def test_parts_are_written_by_tasks_and_read_by_tasks(
     manifest = Datasets(open_store(store_url)).manifest(INTERACTIONS, DAY)
     assert manifest is not None
     assert [(file.number, file.rows) for file in manifest.files] == [(0, 2), (1, 2), (2, 1)]
-
-
-@pytest.mark.parametrize("said", [None, "{", '{"pid": 999999999, "dashboard": "http://gone"}'])
-def test_a_hub_that_does_not_run_is_not_asked(tmp_path: Path, said: str | None) -> None:
-    if said is not None:
-        (tmp_path / "hub.json").write_text(said)
-    assert hub_beside(tmp_path) is None

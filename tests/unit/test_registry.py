@@ -2,14 +2,14 @@
 
 import hashlib
 import threading
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from contracts.errors import ArtifactError, ChampionMoved
 from store.artifacts import ArtifactExists, FolderStore
-from store.registry import Manifest, Registry
+from store.registry import Registry
+from tests.samples import candidate_in
 
 
 @pytest.fixture
@@ -24,23 +24,7 @@ def registry(store: FolderStore) -> Registry:
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> Path:
-    folder = tmp_path / "candidate"
-    folder.mkdir()
-    (folder / "model.onnx").write_bytes(b"graph")
-    (folder / "tokenizer.json").write_bytes(b"{}")
-    manifest = Manifest(
-        kind="distilbert-synthetic",
-        labels=("library", "out_of_scope"),
-        temperature=1.25,
-        backbone="all-MiniLM-L6-v2",
-        dataset={"digest": "d"},
-        split={"digest": "s"},
-        seed=17,
-        recipe="r",
-        created_at=datetime.now(UTC),
-    )
-    (folder / "manifest.json").write_text(manifest.model_dump_json())
-    return folder
+    return candidate_in(tmp_path / "candidate")
 
 
 class RemoteStore(FolderStore):
