@@ -137,7 +137,7 @@ def test_the_keyboard_alone_suffices(screen: Screen, injected: InjectedHub) -> N
     expect(screen.thumb_up).to_have_attribute("aria-pressed", "true")
     expect(screen.thumb_up).to_be_focused()
     expect(screen.page.locator("#now .told")).to_have_text("Thank you!")
-    assert [thumb["score"] for thumb in injected.thumbs] == [-1, 1]
+    screen.wait_for(lambda: [thumb["score"] for thumb in injected.thumbs] == [-1, 1])
 
     tab_to(screen, screen.earlier.locator("summary"), most=4)
     keyboard.press("Enter")

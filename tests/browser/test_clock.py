@@ -67,12 +67,11 @@ def test_typing_lasts_800_ms_when_the_answer_is_there_at_once(
 def test_typing_lasts_800_ms_in_real_time(screen: Screen) -> None:
     since_typing = """() => new Promise((resolve) => {
       const changed = () => {
-        const now = document.body.dataset.state;
-        if (now === "typing") window.since = performance.now();
-        if (now === "answered") resolve(performance.now() - window.since);
+        if (document.body.dataset.state === "answered") resolve(performance.now() - since);
       };
       new MutationObserver(changed).observe(document.body, { attributes: true });
       document.getElementById("question").value = "how do i appeal a grade";
+      const since = performance.now();  // the state changes while the next line runs
       document.getElementById("ask").requestSubmit();
     })"""
     screen.open()
