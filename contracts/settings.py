@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
     lease_s: int = Field(default=300, ge=5, description="How long an item stays with a reviewer.")
     labels_needed: int = Field(
-        default=500, ge=1, description="Verified labels that a retraining needs."
+        default=500, ge=1, description="A retraining needs more verified labels than these."
     )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="JSON list of origins; empty: off."
@@ -86,9 +86,24 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         return self.home_dir / "spool"
 
+    @cached_property
+    def secret_file(self) -> Path:
+        """Where `make run` keeps the secret that it made."""
+        return self.home_dir / "secret"
+
     def require_secret(self) -> bytes:
-        """Return the HMAC key. Raises SettingsError without HUB_SECRET: no default is safe."""
-        value = self.secret.get_secret_value().encode()
-        if len(value) < 16:
+        """Return the HMAC key: HUB_SECRET, or the one that `make run` made in HUB_HOME.
+
+        Raises SettingsError without either: no default is safe.
+        """
+        given = self.secret.get_secret_value()
+        if not given and self.secret_file.is_file():
+            given = self.secret_file.read_text().strip()
+        if not given:
+            raise SettingsError(
+                f"No HUB_SECRET, and no hub made one in {self.home_dir}."
+                " Start `make run`, or set HUB_SECRET or HUB_HOME as the hub's."
+            )
+        if len(given.encode()) < 16:
             raise SettingsError("HUB_SECRET needs at least 16 characters; `make run` makes one.")
-        return value
+        return given.encode()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -73,14 +73,6 @@ def show(erasure: Erasure, *, dry_run: bool) -> None:
         console.print("No model version was trained on any of its texts.")
 
 
-def _secret(settings: Settings) -> bytes:
-    kept = settings.home_dir / "secret"
-    if not settings.secret.get_secret_value() and kept.is_file():
-        secret = SecretStr(kept.read_text().strip())
-        settings = settings.model_copy(update={"secret": secret})
-    return settings.require_secret()
-
-
 def main(given: Sequence[str] | None = None) -> int:
     """Erase the sessions that were named, one after the other."""
     parser = argparse.ArgumentParser(description="Forget one person.")
@@ -91,7 +83,7 @@ def main(given: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     try:
         settings = Settings()
-        secret = _secret(settings)
+        secret = settings.require_secret()
         lines = arguments.session_file.read_text().split() if arguments.session_file else []
         wanted = lines or ([arguments.session] if arguments.session else [])
         if not wanted:

@@ -33,14 +33,12 @@ console = Console(highlight=False)
 
 def with_secret(settings: Settings) -> Settings:
     """Return the settings with a secret: the given one, or one made once and kept in HOME."""
-    if settings.secret.get_secret_value():
-        settings.require_secret()
-        return settings
-    file = settings.home_dir / "secret"
-    if not file.exists():
+    file = settings.secret_file
+    if not settings.secret.get_secret_value() and not file.exists():
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(32))
-    return settings.model_copy(update={"secret": SecretStr(file.read_text().strip())})
+    secret = settings.require_secret().decode()
+    return settings.model_copy(update={"secret": SecretStr(secret)})
 
 
 @contextmanager

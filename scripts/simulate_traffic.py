@@ -16,9 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from contracts.errors import HubError, SettingsError
+from contracts.errors import HubError
 from contracts.settings import Settings
-from scripts.run import with_secret
 from scripts.simulation import Tally, simulate
 from scripts.students import Crowd
 from store.database import Connection, connect
@@ -62,16 +61,6 @@ def share(count: int, *, of: int) -> str:
     return f"{count:,} ({count / of:.0%})" if of else f"{count:,}"
 
 
-def _secret(settings: Settings) -> bytes:
-    has_one = settings.secret.get_secret_value() or (settings.home_dir / "secret").exists()
-    if not has_one:
-        raise SettingsError(
-            f"No HUB_SECRET, and no hub made one in {settings.home_dir}: sessions cannot be made."
-            " Start `make run`, or set HUB_SECRET or HUB_HOME as the hub's."
-        )
-    return with_secret(settings).require_secret()
-
-
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--url", help="default: the hub on HUB_HTTP_PORT of this machine")
@@ -102,7 +91,7 @@ def main(given: Sequence[str] | None = None) -> int:
         url = arguments.url or f"http://127.0.0.1:{settings.http_port}"
         crowd = Crowd(read_examples(QUERIES_FILE, labels=read_labels()), seed=arguments.seed)
         with connect(database_url(settings), vectors=False) as connection:
-            tokens = make_sessions(connection, arguments.sessions, secret=_secret(settings))
+            tokens = make_sessions(connection, arguments.sessions, secret=settings.require_secret())
         columns = (
             *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
             *(TimeRemainingColumn(), TextColumn("{task.fields[said]}")),
