@@ -6,11 +6,9 @@ import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
-from contracts.messages import Alternative, Crisis, QueryAnswer, QueryRequest, Result
-from contracts.outcome import MESSAGES, OUT_OF_SCOPE, decide
+from contracts.messages import QueryAnswer, QueryRequest
+from contracts.outcome import OUT_OF_SCOPE
 from contracts.records import (
-    IntentProbability,
-    Interaction,
     Prediction,
     RetrievedNode,
     Search,
@@ -18,13 +16,14 @@ from contracts.records import (
 )
 from contracts.settings import DATA, Settings
 from contracts.text import normalise
+from graph.composing import compose_answer, interaction_of
 from graph.crisis import CrisisDetector
 from models.classifier import IntentClassifier
 from models.encoder import Encoder
 from store.artifacts import open_store
 from store.database import Pool, open_pool
 from store.embedded import database_url
-from store.identity import asked_at, issue_interaction_id, issue_session, session_of
+from store.identity import issue_interaction_id, issue_session, session_of
 from store.logbook import AWAY, Logbook
 from store.redaction import redact
 from store.registry import SERVED_FILES, Registry
@@ -137,40 +136,13 @@ class Monolith:
             log.warning("no results: %s", type(error).__name__)
             degraded.append("retriever")
         now_s = time.perf_counter()
-        outcome, because = decide(
-            prediction.intent,
-            confidence=prediction.confidence,
-            runner_up=prediction.alternatives[1].confidence,
-        )
-        answer = QueryAnswer(
+        answer = compose_answer(
             interaction_id=issue_interaction_id(session_id=session_id, secret=self._secret),
-            outcome=outcome,
-            message=None if card else MESSAGES[outcome],
-            crisis=Crisis(title=card.title, text=card.text, phone=card.phone, url=card.url)
-            if card
-            else None,
-            intent=prediction.intent,
-            confidence=prediction.confidence,
-            is_confused=outcome != "answered",
-            confused_because=because,
-            alternatives=[
-                Alternative(intent=one.intent, confidence=one.confidence)
-                for one in prediction.alternatives
-            ],
-            results=[
-                Result(
-                    id=node.id,
-                    title=node.title,
-                    snippet=node.snippet,
-                    url=node.url,
-                    intent=node.intent,
-                    score=node.score,
-                )
-                for node in nodes
-            ],
+            card=card,
+            prediction=prediction,
+            space=self._brain.space,
+            nodes=nodes,
             degraded=degraded,
-            model_version=prediction.model_version,
-            embedding_space=self._brain.space,
             timings_ms={
                 "understand": round((understood_s - since_s) * 1000, 1),
                 "retrieve": round((now_s - understood_s) * 1000, 1),
@@ -178,31 +150,6 @@ class Monolith:
             },
         )
         await self._logbook.write(
-            _interaction(answer, request=request, text=text, session_id=session_id)
+            interaction_of(answer, request=request, text=text, session_id=session_id)
         )
         return answer
-
-
-def _interaction(
-    answer: QueryAnswer, *, request: QueryRequest, text: str, session_id: str
-) -> Interaction:
-    return Interaction(
-        interaction_id=answer.interaction_id,
-        asked_at=asked_at(answer.interaction_id),
-        session_id=session_id,
-        request_id=str(request.request_id) if request.request_id else None,
-        query_text=text,
-        outcome=answer.outcome,
-        confused_because=answer.confused_because,
-        intent=answer.intent,
-        confidence=answer.confidence,
-        alternatives=tuple(
-            IntentProbability(one.intent, one.confidence) for one in answer.alternatives
-        ),
-        result_ids=tuple(result.id for result in answer.results),
-        degraded=tuple(answer.degraded),
-        is_crisis=answer.crisis is not None,
-        model_version=answer.model_version,
-        embedding_space=answer.embedding_space,
-        timings_ms=answer.timings_ms,
-    )

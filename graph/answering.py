@@ -7,10 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from contracts.messages import Alternative, Crisis, QueryAnswer, QueryRequest, Result
-from contracts.outcome import MESSAGES, OUT_OF_SCOPE, decide
+from contracts.messages import QueryAnswer, QueryRequest
+from contracts.outcome import OUT_OF_SCOPE
 from contracts.records import (
-    IntentProbability,
     Interaction,
     Prediction,
     RetrievedNode,
@@ -18,8 +17,9 @@ from contracts.records import (
     Vector,
 )
 from graph.coalescer import Coalescer
+from graph.composing import compose_answer, interaction_of
 from graph.crisis import CrisisDetector
-from store.identity import asked_at, issue_interaction_id
+from store.identity import issue_interaction_id
 from store.redaction import redact
 
 FIRST_STAGE_SHARE = 0.6
@@ -100,18 +100,16 @@ class Answerer:
             if found is None
         ]
         course.note("total", since_s=course.started_s)
-        answer = _compose(
+        answer = compose_answer(
             interaction_id=issue_interaction_id(session_id=session_id, secret=self._secret),
-            crisis=Crisis(title=card.title, text=card.text, phone=card.phone, url=card.url)
-            if card
-            else None,
+            card=card,
             prediction=prediction,
             space=embedded[0] if embedded else None,
             nodes=nodes or [],
             degraded=degraded,
             timings_ms=course.timings_ms,
         )
-        return answer, _interaction(answer, request=request, text=text, session_id=session_id)
+        return answer, interaction_of(answer, request=request, text=text, session_id=session_id)
 
     @staticmethod
     def _timed(future: asyncio.Future[T], course: _Course, stage: str) -> asyncio.Future[T]:
@@ -149,75 +147,4 @@ def _search(
         confidence=prediction.confidence if prediction and prefers else 0.0,
         top_k=request.top_k,
         tags=request.tags,
-    )
-
-
-def _compose(
-    *,
-    interaction_id: str,
-    crisis: Crisis | None,
-    prediction: Prediction | None,
-    space: str | None,
-    nodes: list[RetrievedNode],
-    degraded: list[str],
-    timings_ms: dict[str, float],
-) -> QueryAnswer:
-    alternatives = prediction.alternatives if prediction else ()
-    outcome, because = decide(
-        prediction.intent if prediction else None,
-        confidence=prediction.confidence if prediction else None,
-        runner_up=alternatives[1].confidence if len(alternatives) > 1 else None,
-    )
-    return QueryAnswer(
-        interaction_id=interaction_id,
-        outcome=outcome,
-        message=None if crisis else MESSAGES[outcome],
-        crisis=crisis,
-        intent=prediction.intent if prediction else None,
-        confidence=prediction.confidence if prediction else None,
-        is_confused=outcome != "answered",
-        confused_because=because,
-        alternatives=[
-            Alternative(intent=one.intent, confidence=one.confidence) for one in alternatives
-        ],
-        results=[
-            Result(
-                id=node.id,
-                title=node.title,
-                snippet=node.snippet,
-                url=node.url,
-                intent=node.intent,
-                score=node.score,
-            )
-            for node in nodes
-        ],
-        degraded=degraded,
-        model_version=prediction.model_version if prediction else None,
-        embedding_space=space,
-        timings_ms=timings_ms,
-    )
-
-
-def _interaction(
-    answer: QueryAnswer, *, request: QueryRequest, text: str, session_id: str
-) -> Interaction:
-    return Interaction(
-        interaction_id=answer.interaction_id,
-        asked_at=asked_at(answer.interaction_id),
-        session_id=session_id,
-        request_id=str(request.request_id) if request.request_id else None,
-        query_text=text,
-        outcome=answer.outcome,
-        confused_because=answer.confused_because,
-        intent=answer.intent,
-        confidence=answer.confidence,
-        alternatives=tuple(
-            IntentProbability(one.intent, one.confidence) for one in answer.alternatives
-        ),
-        result_ids=tuple(result.id for result in answer.results),
-        degraded=tuple(answer.degraded),
-        is_crisis=answer.crisis is not None,
-        model_version=answer.model_version,
-        embedding_space=answer.embedding_space,
-        timings_ms=answer.timings_ms,
     )
