@@ -31,7 +31,7 @@ class SwapFailed(HubError):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a swap waits: for replicas to hold a version, and between two tries of the API."""
+    """How long a swap waits: for replicas to hold a version, and for one answer of the APIs."""
 
     load_s: float = 120.0
     api_s: float = 30.0

@@ -8,9 +8,6 @@ from typing import Final
 from contracts.records import VerifiedLabel
 from contracts.text import digest
 
-LEAST_LABELS: Final = 501
-"""A retraining needs more than 500 verified labels."""
-
 REAL: Final = "real"
 
 
@@ -32,11 +29,12 @@ def decide_labels(
     labels: Sequence[VerifiedLabel],
     *,
     intents: Sequence[str],
+    needed: int,
     used: Collection[str] = (),
     least_new: int = 100,
     is_demo: bool = False,
 ) -> LabelDecision:
-    """Count what may be trained on, and say whether it is enough.
+    """Count what may be trained on, and say whether it is more than `needed`.
 
     One question counts once, however often it was asked: its near-duplicates were folded into one
     item, and items with the same normalised text are one here (the one verified last). `used`
@@ -51,8 +49,8 @@ def decide_labels(
     counted = tuple(latest.values())
     new = sum(key not in used for key in latest)
     reasons = []
-    if len(counted) < LEAST_LABELS:
-        reasons.append(f"not yet: {len(counted)} of {LEAST_LABELS} verified labels")
+    if len(counted) <= needed:
+        reasons.append(f"not yet: {len(counted)} of {needed + 1} verified labels")
         if not is_demo and len(real) < len(known):
             reasons[-1] += f" ({len(known) - len(real)} simulated ones do not count)"
     if new < least_new:
@@ -62,7 +60,7 @@ def decide_labels(
         reasons.append(f"left out, for the hub has no such intent: {names}")
     coverage = Counter(one.intent for one in counted)
     return LabelDecision(
-        passed=len(counted) >= LEAST_LABELS and new >= least_new,
+        passed=len(counted) > needed and new >= least_new,
         reasons=tuple(reasons),
         counted=counted,
         new=new,

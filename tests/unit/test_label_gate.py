@@ -28,7 +28,7 @@ def label(
 
 
 def decide(labels: list[VerifiedLabel], **options: object) -> LabelDecision:
-    return decide_labels(labels, intents=INTENTS, **options)  # type: ignore[arg-type]
+    return decide_labels(labels, intents=INTENTS, needed=500, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("count", "passes"), [(0, False), (500, False), (501, True), (900, True)])
