@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from ray import serve
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from contracts.messages import ReplicaModel
@@ -117,8 +118,13 @@ class Ingress:
         await self._retriever.check.remote()
 
     async def _replicas(self) -> list[ReplicaModel]:
-        response = self._classifier.broadcast("report")
-        reports: list[dict[str, Any]] = await response.results_async()
+        try:
+            response = self._classifier.broadcast("report")
+            reports: list[dict[str, Any]] = await response.results_async()
+        except RayServeException as error:
+            # No replica takes calls just now, as while the only one is told another version. Left
+            # alone, Serve would answer this itself, in plain text.
+            raise ConnectionError("no classifier replica takes calls") from error
         return [ReplicaModel(**report) for report in reports]
 
     async def _champion(self) -> str | None:

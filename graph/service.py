@@ -226,14 +226,14 @@ class Service:
     async def models(self) -> Models:
         """Say what the registry's champion is and what every classifier replica holds.
 
-        Raises ProblemError 503 when they do not say so in time.
+        Raises ProblemError 503 when they do not say so in time, or no replica takes calls.
         """
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 champion, replicas = await asyncio.gather(
                     self._probes.champion(), self._probes.replicas()
                 )
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             raise ProblemError(
                 503, "The classifier's replicas do not answer.", kind="models", retry_after_s=2
             ) from None

@@ -63,10 +63,11 @@ def swap(hub: Hub, registry: Registry, version: str) -> str:
 
 @dataclass
 class Load:
-    """What clients saw: every status, and which versions answered."""
+    """What clients saw: every status, which versions answered, the types of /v1/models."""
 
     statuses: set[int] = field(default_factory=set)
     versions: list[str] = field(default_factory=list)
+    models_types: set[str] = field(default_factory=set)
 
 
 @contextlib.contextmanager
@@ -80,6 +81,8 @@ def asked_meanwhile(hub: Hub, *, clients: int = 2) -> Iterator[Load]:
                     return
                 response = client.post("/v1/query", json={"text": text})
                 seen.statuses.add(response.status_code)
+                # 503 while the only replica takes no calls: a problem document, too.
+                seen.models_types.add(client.get("/v1/models").headers["content-type"])
                 seen.versions.append(response.json()["model_version"])
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
@@ -119,6 +122,7 @@ def test_a_good_candidate_takes_over_and_no_query_notices(
     with asked_meanwhile(hub) as seen:
         assert swap(hub, registry, version) == version
     assert seen.statuses == {httpx.codes.OK}
+    assert seen.models_types <= {"application/json", "application/problem+json"}
     changes = [b for a, b in zip(seen.versions, seen.versions[1:], strict=False) if a != b]
     assert set(seen.versions) <= {"v3", version}
     assert changes[-1] == version

@@ -699,6 +699,13 @@ async def test_models_says_what_every_replica_holds(hub: Hub) -> None:
     }
 
 
+async def test_models_is_a_problem_while_no_replica_takes_calls(hub: Hub) -> None:
+    hub.stages.missing.add("models")
+    answer = await hub.client.get("/v1/models")
+    assert "retry-after" in answer.headers
+    problem(answer, 503)
+
+
 async def test_only_pages_of_the_origins_that_are_set_may_ask_from_a_browser(hub: Hub) -> None:
     friend, stranger = {"Origin": "https://www.example.edu"}, {"Origin": "https://evil.example"}
     closed = await hub.ask(headers=friend)
