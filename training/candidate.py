@@ -16,9 +16,10 @@ from contracts.settings import PROJECT
 from models.classifier import IntentClassifier
 from models.encoder import Encoder
 from store.registry import Manifest
+from training.calibration import fit_temperature
 from training.config import TrainingConfig
 from training.encoder_start import BACKBONE, start_folder, start_revision
-from training.evaluate import evaluate, fit_temperature, read_golden
+from training.evaluate import evaluate, read_golden
 from training.examples import Example, examples_digest, read_examples, read_labels, write_examples
 from training.export import export_classifier
 from training.split import Split, split

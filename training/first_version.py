@@ -35,6 +35,7 @@ Report = Callable[[str], None]
 
 _DECIDING_CODE: Final = (
     "contracts/text.py",
+    "training/calibration.py",
     "training/candidate.py",
     "training/config.py",
     "training/encoder_start.py",

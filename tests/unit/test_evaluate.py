@@ -5,8 +5,7 @@ import pytest
 
 from contracts.outcome import OUT_OF_SCOPE
 from contracts.records import IntentProbability, Prediction
-from models.classifier import calibrated
-from training.evaluate import expected_calibration_error, fit_temperature, misses, score
+from training.evaluate import expected_calibration_error, misses, score
 from training.examples import Example
 
 LABELS = ("library", "dining", OUT_OF_SCOPE)
@@ -39,17 +38,6 @@ def test_bins_have_equal_mass() -> None:
 
 def test_nothing_measured_is_no_error() -> None:
     assert expected_calibration_error([], []) == 0.0
-
-
-@pytest.mark.parametrize("true_temperature", [0.5, 1.0, 2.5])
-def test_the_fitted_temperature_is_the_one_that_the_answers_were_drawn_with(
-    true_temperature: float,
-) -> None:
-    drawn = np.random.default_rng(7)
-    logits = (drawn.standard_normal((20_000, 5)) * 3).astype(np.float32)
-    probabilities = calibrated(logits, temperature=true_temperature)
-    targets = [int((row.cumsum() < drawn.random()).sum()) for row in probabilities]
-    assert fit_temperature(logits, targets) == pytest.approx(true_temperature, rel=0.05)
 
 
 def test_scores_count_what_a_client_sees_as_confused() -> None:
