@@ -52,6 +52,14 @@ class ErasureRecord(_Document):
     files: dict[str, int]
 
 
+class ScopeRecord(_Document):
+    """The fitted weights by which `out_of_scope` gets its confidence (models.confidence)."""
+
+    bias: float
+    energy: float
+    logit: float
+
+
 class Manifest(_Document):
     """Everything that is known of a version. A candidate's has no files and is called so."""
 
@@ -61,6 +69,8 @@ class Manifest(_Document):
     name: str = ""
     labels: tuple[str, ...]
     temperature: float
+    out_of_scope: ScopeRecord | None = None
+    """None: its confidence is a softmax's like every other's."""
     backbone: str
     dataset: dict[str, Any]
     """`digest` (over every text and label, in order), `source`, `examples`."""
