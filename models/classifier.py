@@ -1,4 +1,4 @@
-"""Texts to calibrated intents: DistilBERT, int8, with its labels and its fitted temperature."""
+"""Texts to calibrated intents: DistilBERT, int8, with its labels and its fitted calibration."""
 
 import json
 from pathlib import Path
@@ -8,21 +8,10 @@ from numpy.typing import NDArray
 
 from contracts.errors import ArtifactError
 from contracts.records import IntentProbability, Prediction
+from models.confidence import read_calibration
 from models.session import Batch, Feeds, open_session, open_tokenizer, prepare
 
 CONFIDENCE_DECIMALS = 4
-
-
-def calibrated(logits: NDArray[np.float32], *, temperature: float) -> NDArray[np.float64]:
-    """Turn logits into calibrated probabilities: softmax of logits / temperature, row by row.
-
-    Shapes (texts, labels) in and out. The temperature is fitted on the validation split
-    (Guo et al. 2017, "On Calibration of Modern Neural Networks").
-    """
-    scaled = logits.astype(np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    weights = np.exp(scaled)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 class IntentClassifier:
@@ -31,13 +20,13 @@ class IntentClassifier:
     def __init__(self, folder: Path, *, threads: int = 1, max_batch: int = 32) -> None:
         """Open `model.onnx`, `tokenizer.json` and `manifest.json` of a version's folder.
 
-        Raises ArtifactError when the graph's outputs do not match the manifest's labels or a
-        forward pass gives something else than finite numbers.
+        Raises ArtifactError when the graph's outputs do not match the manifest's labels, the
+        calibration does not fit them, or a forward pass gives something else than finite numbers.
         """
         manifest = json.loads((folder / "manifest.json").read_text())
         self.version: str = manifest["version"]
         self.labels: tuple[str, ...] = tuple(manifest["labels"])
-        self.temperature = float(manifest["temperature"])
+        self.calibration = read_calibration(manifest)
         self._max_batch = max_batch
         self._tokenizer = open_tokenizer(folder / "tokenizer.json")
         self._session = open_session(folder / "model.onnx", threads=threads)
@@ -53,7 +42,7 @@ class IntentClassifier:
 
     def finish(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return calibrated probabilities: shape (texts, labels)."""
-        return calibrated(logits, temperature=self.temperature)
+        return self.calibration.probabilities(logits)
 
     def logits(self, texts: list[str]) -> NDArray[np.float32]:
         """Return logits in the order of the texts: shape (texts, labels)."""
@@ -89,3 +78,5 @@ class IntentClassifier:
             )
         if not np.isfinite(logits).all():
             raise ArtifactError(f"{self.version} gives scores that are not numbers.")
+        if not np.allclose(self.finish(logits).sum(axis=1), 1):
+            raise ArtifactError(f"{self.version} gives confidences that do not add up to one.")

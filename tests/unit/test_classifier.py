@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import ArtifactError
 from contracts.outcome import OUT_OF_SCOPE
-from models.classifier import IntentClassifier, calibrated
+from models.classifier import IntentClassifier
 from training.evaluate import margins, read_golden
 from training.examples import read_labels
 
@@ -60,19 +60,6 @@ def test_batch_mates_hardly_change_an_answer(classifier: IntentClassifier) -> No
 def test_any_text_gets_finite_confidences(classifier: IntentClassifier, text: str) -> None:
     (prediction,) = classifier.predict([text])
     assert all(0 <= alternative.confidence <= 1 for alternative in prediction.alternatives)
-
-
-def test_a_temperature_changes_confidence_and_never_order() -> None:
-    logits = np.array([[2.0, 1.0, -1.0], [0.0, 3.0, 2.9]], dtype=np.float32)
-    sharp, soft = calibrated(logits, temperature=0.5), calibrated(logits, temperature=2.0)
-    assert np.allclose(sharp.sum(axis=1), 1)
-    assert (sharp.max(axis=1) > soft.max(axis=1)).all()
-    assert (sharp.argsort(axis=1) == soft.argsort(axis=1)).all()
-
-
-def test_huge_logits_do_not_overflow() -> None:
-    probabilities = calibrated(np.array([[1e4, -1e4]], dtype=np.float32), temperature=0.1)
-    assert probabilities.tolist() == [[1.0, 0.0]]
 
 
 def test_labels_that_do_not_fit_the_graph_are_refused(
