@@ -1,4 +1,4 @@
-"""What is measured: the graph and the monolith, each brought up alone, over one database."""
+"""What is measured: the graph and the monolith, over one database, never two at once."""
 
 import os
 import subprocess
@@ -33,12 +33,30 @@ class Server:
 
     name: str
     url: str
-    roots: tuple[int, ...] = ()
+    own: tuple[int, ...] = ()
+    """Processes by whose children it is known, beside those that `marker` names."""
     marker: str | None = None
+    postgres_pid: int | None = None
 
     def usage(self) -> Usage:
         """Measure what its processes hold and have used, Postgres among them when it is ours."""
-        return usage_of(processes_under(self.roots, marker=self.marker))
+        roots = (*self.own, self.postgres_pid) if self.postgres_pid else self.own
+        return usage_of(processes_under(roots, marker=self.marker))
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Stop its processes for a while (SIGSTOP): an idle server must not slow down its peers.
+
+        Postgres goes on: it is everybody's.
+        """
+        processes = processes_under(self.own, marker=self.marker)
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
 
 @contextmanager
@@ -49,8 +67,8 @@ def graph(settings: Settings, *, postgres_pid: int | None, step: Step) -> Iterat
         yield Server(
             "graph",
             cluster.http_url,
-            roots=(postgres_pid,) if postgres_pid else (),
             marker=str(cluster.temp_dir),
+            postgres_pid=postgres_pid,
         )
 
 
@@ -77,8 +95,7 @@ def monolith(
     try:
         with step(f"starting the monolith with {workers} worker{'s'[: workers > 1]}"):
             _wait_for_workers(url, workers=workers, process=process, log_file=log_file)
-        roots = (process.pid, *((postgres_pid,) if postgres_pid else ()))
-        yield Server(f"monolith x{workers}", url, roots=roots)
+        yield Server(f"monolith x{workers}", url, own=(process.pid,), postgres_pid=postgres_pid)
     finally:
         _end(process)
 

@@ -5,11 +5,11 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -41,7 +41,7 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured. A round brings each server up once and applies each load to it."""
+    """How much is measured. In a round each load is applied to one server after the other."""
 
     rounds: int
     duration_s: float
@@ -54,30 +54,59 @@ FULL = Plan(2, 8.0, 2.0, (1, 8, 16, BUSY), ("unique", "zipf"))
 QUICK = Plan(1, 3.0, 1.0, (1, BUSY), ("unique",))
 
 
-def measure(server: Server, plan: Plan, *, number: int) -> list[Measured]:
-    """Apply every load of the plan to a server, one after the other."""
+def measure(servers: Sequence[Server], plan: Plan) -> list[Measured]:
+    """Apply every load of the plan to every server, round by round.
+
+    The servers are all up, the others at rest, and one load goes to all of them within a minute,
+    in turned order: how fast a shared machine is changes from minute to minute, and must not
+    decide a ratio.
+    """
+    questions = Counter[str]()
+    for server in servers:
+        # Not counted: what a server does once, such as filling its pools, is over after it.
+        settling = Load(url=server.url, clients=8, duration_s=plan.warmup_s, warmup_s=0)
+        with _alone(server, servers):
+            questions[server.name] = apply_load(settling).asked
     measured = []
-    # Not counted: what a server does once, such as filling its pools, is over after it.
-    settling = Load(url=server.url, clients=8, duration_s=plan.warmup_s, warmup_s=0)
-    first = apply_load(settling).asked
-    for mix in plan.mixes:
-        for clients in plan.clients:
-            attempts: list[Measured] = []
-            # On a machine that others keep busy a load is repeated, and the calmest attempt counts.
-            while len(attempts) < ATTEMPTS and all(one.is_disturbed for one in attempts):
-                load = Load(
-                    url=server.url,
-                    clients=clients,
-                    duration_s=plan.duration_s,
-                    warmup_s=plan.warmup_s,
-                    mix=mix,
-                    first=first if mix == "unique" else number,
-                )
-                attempts.append(_apply(load, server, number=number))
-                first += attempts[-1].report.asked if mix == "unique" else 0
-                console.print(f"    [dim]{_said(attempts[-1])}[/]", soft_wrap=True)
-            measured.append(min(attempts, key=lambda one: one.foreign_cores))
+    for number in range(1, plan.rounds + 1):
+        console.print(f"[bold]round {number} of {plan.rounds}[/]")
+        for mix in plan.mixes:
+            for clients in plan.clients:
+                for server in servers if number % 2 else reversed(servers):
+                    load = Load(
+                        url=server.url,
+                        clients=clients,
+                        duration_s=plan.duration_s,
+                        warmup_s=plan.warmup_s,
+                        mix=mix,
+                        first=questions[server.name] if mix == "unique" else number,
+                    )
+                    with _alone(server, servers):
+                        attempts = _attempts(load, server, number=number)
+                    # A question that was asked once is not unique any more.
+                    questions[server.name] += sum(one.report.asked for one in attempts)
+                    measured.append(min(attempts, key=lambda one: one.foreign_cores))
     return measured
+
+
+@contextmanager
+def _alone(server: Server, servers: Sequence[Server]) -> Iterator[None]:
+    """Let the other servers rest."""
+    with ExitStack() as stack:
+        for other in servers:
+            if other is not server:
+                stack.enter_context(other.at_rest())
+        yield
+
+
+def _attempts(load: Load, server: Server, *, number: int) -> list[Measured]:
+    """Apply a load, and again while others keep the machine busy; the calmest attempt counts."""
+    attempts: list[Measured] = []
+    while len(attempts) < ATTEMPTS and all(one.is_disturbed for one in attempts):
+        asked = sum(one.report.asked for one in attempts) if load.mix == "unique" else 0
+        attempts.append(_apply(replace(load, first=load.first + asked), server, number=number))
+        console.print(f"    [dim]{_said(attempts[-1])}[/]", soft_wrap=True)
+    return attempts
 
 
 def _apply(load: Load, server: Server, *, number: int) -> Measured:
@@ -110,7 +139,7 @@ def _said(one: Measured) -> str:
 
 
 def run(plan: Plan) -> list[Measured]:
-    """Bring up one server after the other, the order turned round by round, and measure each."""
+    """Bring all servers up over one database, and measure them side by side."""
     given = Settings()
     given.home_dir.mkdir(parents=True, exist_ok=True)
     prepare_models(given, step=step)
@@ -127,19 +156,12 @@ def run(plan: Plan) -> list[Measured]:
         prepare_schema(settings, step=step)
         prepare_knowledge(settings, step=step)
         pid = postgres.pid if postgres else None
-        servers: list[Callable[[], AbstractContextManager[Server]]] = [
-            partial(graph, settings, postgres_pid=pid, step=step),
-            partial(monolith, settings, workers=1, postgres_pid=pid, step=step),
-            partial(monolith, settings, workers=2, postgres_pid=pid, step=step),
+        servers = [
+            stack.enter_context(graph(settings, postgres_pid=pid, step=step)),
+            stack.enter_context(monolith(settings, workers=1, postgres_pid=pid, step=step)),
+            stack.enter_context(monolith(settings, workers=2, postgres_pid=pid, step=step)),
         ]
-        measured: list[Measured] = []
-        for number in range(1, plan.rounds + 1):
-            console.print(f"[bold]round {number} of {plan.rounds}[/]")
-            for server in servers:
-                with server() as running:
-                    measured += measure(running, plan, number=number)
-            servers.reverse()
-    return measured
+        return measure(servers, plan)
 
 
 def _settings(home: Path, *, database_url: str, artifacts: str) -> Settings:
