@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.questions import read_questions
-from scripts.snapshot import connected
 from store.artifacts import open_store
 from store.database import AsyncConnection, connect
 from store.dataset_kinds import INTERACTIONS
@@ -32,6 +31,7 @@ from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.partitions import keep_partitions
 from training.ray_datasets import read_ray, run_on_ray
+from training.ray_job import connected
 from training.snapshot import Places, SnapshotJob, peak_rss_bytes
 
 MAY_GROW = 1.5

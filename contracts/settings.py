@@ -65,6 +65,37 @@ class Settings(BaseSettings):
     labels_needed: int = Field(
         default=500, ge=1, description="A retraining needs more verified labels than these."
     )
+    retrain_min_new: int = Field(
+        default=100, ge=0, description="Of them, so many that the champion does not know."
+    )
+    demo: bool = Field(
+        default=False, description="A demo hub: simulated labels count as if they were real."
+    )
+    backbone: Literal["distilbert", "mobilebert"] = Field(
+        default="distilbert", description="The network that a retraining trains."
+    )
+    replay_share: float = Field(
+        default=0.5, ge=0, le=1, description="Of what the champion learned, how much is replayed."
+    )
+    train_start: Literal["champion", "pretrained"] = Field(
+        default="champion", description="Where a retraining begins."
+    )
+    train_seed: int = Field(default=17, ge=0, description="The same seed, the same version.")
+    train_storage: str | None = Field(
+        default=None,
+        description="Where training workers keep checkpoints: a folder that all nodes share, or"
+        " gs://bucket/folder; unset: the run's folder.",
+    )
+    train_workers: int = Field(default=1, ge=1, description="Workers that train a version.")
+    train_use_gpu: bool | None = Field(
+        default=None, description="Train on GPUs; unset: when the cluster has one a worker."
+    )
+    train_threads: int = Field(
+        default=1, ge=1, description="Threads a training worker computes with."
+    )
+    train_start_timeout_s: float = Field(
+        default=60.0, gt=0, description="How long the cluster may look for room for a training."
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="JSON list of origins; empty: off."
     )
@@ -85,6 +116,11 @@ class Settings(BaseSettings):
     @cached_property
     def spool_dir(self) -> Path:
         return self.home_dir / "spool"
+
+    @cached_property
+    def runs_dir(self) -> Path:
+        """Where retrainings leave what they worked on, a folder each."""
+        return self.home_dir / "retraining"
 
     @cached_property
     def secret_file(self) -> Path:

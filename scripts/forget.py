@@ -96,6 +96,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 spool_dir=settings.spool_dir,
                 artifacts=open_store(settings.artifacts_root),
                 secret=secret,
+                runs_dir=settings.runs_dir,
             )
             # Each is tried, and one that fails is told.
             return max(

@@ -6,22 +6,15 @@ elsewhere it starts a small Ray of its own. Exit status: 0 the day is there, 1 i
 """
 
 import argparse
-import asyncio
 import logging
-import os
-import shlex
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import psycopg
-import ray
+import ray.data
 from ray.exceptions import RayError
-from ray.job_submission import JobStatus, JobSubmissionClient
 from rich.console import Console
 
 from contracts.errors import HubError
@@ -29,62 +22,8 @@ from contracts.settings import Settings
 from store.running import running_database
 from training.beside import hub_beside
 from training.ray_datasets import run_on_ray
+from training.ray_job import connected, is_in_cluster, submit
 from training.snapshot import Places, SnapshotJob, Taken, peak_rss_bytes
-
-OBJECT_STORE_BYTES = 128 * 1024 * 1024
-"""Parts go from the database to the store without passing through Ray."""
-
-
-@contextmanager
-def connected() -> Iterator[None]:
-    """Be connected to the cluster of RAY_ADDRESS, or to a small Ray of our own."""
-    with ExitStack() as stack:
-        own: dict[str, Any] = {}
-        if not os.environ.get("RAY_ADDRESS"):
-            # Nobody else can reach it; a token left in a home folder must not be asked for.
-            os.environ["RAY_AUTH_MODE"] = "disabled"
-            own = {
-                "address": "local",
-                "include_dashboard": False,
-                "object_store_memory": OBJECT_STORE_BYTES,
-                "_temp_dir": stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-ray-")),
-            }
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
-        stack.callback(ray.shutdown)
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
-        yield
-
-
-def submit(
-    given: Sequence[str],
-    *,
-    dashboard: str,
-    token: str,
-    console: Console,
-    env_vars: Mapping[str, str] | None = None,
-) -> int:
-    """Run this script as a job of a hub's cluster, show what it says, and return its status.
-
-    The cluster's own environment says where database and store are; `env_vars` changes it.
-    """
-    client = JobSubmissionClient(dashboard, headers={"Authorization": f"Bearer {token}"})
-    # The job speaks for itself.
-    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
-    command = [sys.executable, "-m", "scripts.snapshot", *given]
-    job = client.submit_job(
-        entrypoint=shlex.join(command), runtime_env={"env_vars": dict(env_vars or {})}
-    )
-    console.print(f"[dim]job {job} of {dashboard}[/]")
-
-    async def listen() -> None:
-        async for lines in client.tail_job_logs(job):
-            console.print(lines, end="", markup=False)
-
-    asyncio.run(listen())
-    while not (status := client.get_job_status(job)).is_terminal():
-        time.sleep(0.2)  # its last words come before its end is known
-    return 0 if status == JobStatus.SUCCEEDED else 1
 
 
 def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
@@ -117,14 +56,22 @@ def main(given: Sequence[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         settings = Settings()
-        hub = None if os.environ.get("RAY_ADDRESS") else hub_beside(settings.home_dir)
+        hub = None if is_in_cluster() else hub_beside(settings.home_dir)
         if hub is not None:
-            return submit(given, dashboard=hub.dashboard_url, token=hub.token, console=console)
+            return submit(
+                "scripts.snapshot",
+                given,
+                dashboard=hub.dashboard_url,
+                token=hub.token,
+                console=console,
+            )
 
         def say(line: str) -> None:
             console.print(line, markup=False)
 
         with running_database(settings, say=say) as url, connected():
+            ray.data.DataContext.get_current().enable_progress_bars = False
+            logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
             job = SnapshotJob(Places(url, settings.artifacts_root), run=run_on_ray, report=say)
             taken = job.take(arguments.day, so_far=arguments.so_far)
     except (HubError, psycopg.Error, RayError, RuntimeError, OSError) as error:

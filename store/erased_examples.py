@@ -17,8 +17,8 @@ from store.artifacts import ArtifactMissing, ArtifactStore
 from store.registry import ErasureRecord, FileRecord, Manifest, Registry
 
 OWN_QUERIES: Final = "synthetic_queries.jsonl"
-_SPLIT: Final = "split.json"
-_EXAMPLES: Final = ".jsonl"
+SPLIT: Final = "split.json"
+EXAMPLES: Final = ".jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +87,24 @@ def _without(
 ) -> Iterator[tuple[str, tuple[bytes, int]]]:
     """Yield each file that holds any of the texts, its new content, and the entries it lost."""
     for name in manifest.files:
-        if name == _SPLIT:
-            split = _split(store, version)
-            assignment = split.get("assignment", {})
-            kept = {key: side for key, side in assignment.items() if key not in digests}
-            if len(kept) < len(assignment):
-                content = json.dumps({**split, "assignment": kept}, indent=1) + "\n"
-                yield name, (content.encode(), len(assignment) - len(kept))
-        elif name.endswith(_EXAMPLES):
-            lines = store.read(f"models/{version}/{name}").content.splitlines(keepends=True)
-            stay = [line for line in lines if digest(_text(line)) not in digests]
-            if len(stay) < len(lines):
-                yield name, (b"".join(stay), len(lines) - len(stay))
+        if name == SPLIT or name.endswith(EXAMPLES):
+            content = store.read(f"models/{version}/{name}").content
+            left, entries = without_texts(name, content, digests=digests)
+            if entries:
+                yield name, (left, entries)
+
+
+def without_texts(name: str, content: bytes, *, digests: Collection[str]) -> tuple[bytes, int]:
+    """Return a file of examples, or a split, without these texts, and how many entries went."""
+    if name == SPLIT:
+        split = json.loads(content)
+        assignment = split.get("assignment", {})
+        kept = {key: side for key, side in assignment.items() if key not in digests}
+        left = json.dumps({**split, "assignment": kept}, indent=1) + "\n"
+        return left.encode(), len(assignment) - len(kept)
+    lines = content.splitlines(keepends=True)
+    stay = [line for line in lines if digest(_text(line)) not in digests]
+    return b"".join(stay), len(lines) - len(stay)
 
 
 def _rewrite(
@@ -137,7 +143,7 @@ def _replace(store: ArtifactStore, key: str, content: bytes) -> None:
 
 def _split(store: ArtifactStore, version: str) -> dict[str, Any]:
     try:
-        split: dict[str, Any] = json.loads(store.read(f"models/{version}/{_SPLIT}").content)
+        split: dict[str, Any] = json.loads(store.read(f"models/{version}/{SPLIT}").content)
     except ArtifactMissing:
         return {}
     return split

@@ -26,6 +26,7 @@ from store.dataset_rows import one_at_a_time
 from store.datasets import Datasets
 from store.erased_examples import VersionUse, erase_examples, own_digests, versions_with
 from store.erased_rows import bury, count_rows, erase_rows, require_tombstones, texts_of
+from store.erased_runs import erase_from_runs
 from store.identity import is_interaction_of
 from store.interactions import Row
 from store.registry import Registry
@@ -47,6 +48,8 @@ class Stores:
     spool_dir: Path
     artifacts: ArtifactStore
     secret: bytes
+    runs_dir: Path
+    """Where retrainings leave what they worked on."""
 
 
 @dataclass(slots=True)
@@ -123,6 +126,8 @@ def _erase(
         registry, stores.artifacts, digests, dry_run=dry_run
     ).items():
         erasure.removed.append(("models", key, entries))
+    for key, entries in erase_from_runs(stores.runs_dir, digests, dry_run=dry_run).items():
+        erasure.removed.append(("retrainings", key, entries))
 
     report("snapshots")
     keep = partial(without_sessions, erased={session_id})

@@ -79,6 +79,8 @@ class Manifest(_Document):
     seed: int
     recipe: str
     """Hash of data and code that made it: the same recipe gives the same version."""
+    retired: dict[str, str | None] = {}
+    """Intents that are gone, and which took their place; None: none did."""
     code_commit: str = "unknown"
     metrics: dict[str, Any] = {}
     gate: dict[str, Any] | None = None

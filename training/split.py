@@ -94,24 +94,32 @@ def split(
     labels: Sequence[str],
     encode: Encode,
     earlier: Mapping[str, Side] | None = None,
+    judging: Sequence[str] = (),
 ) -> Split:
     """Assign each example to a side; texts pass the redaction seam first.
 
     `encode` gives unit vectors, by which near-duplicates are found. `earlier` is the assignment
-    of the version before: what it assigned stays. Texts that are the same after redaction and
-    normalisation become one. Raises DataError when the same text has two intents.
+    of the versions before: what they assigned stays. `judging` are texts of test sets, of any
+    version, that need not be among the examples: what is near one of them is never trained on.
+    Texts that are the same after redaction and normalisation become one. Raises DataError when
+    the same text has two intents.
     """
     clean = _without_repeats([replace(e, text=redact(e.text)) for e in examples])
-    groups = _near_duplicates(encode([e.text for e in clean]))
-    fixed = earlier or {}
-    sides: list[Side | None] = [None] * len(clean)
+    fixed = dict(earlier or {})
+    present = {e.digest for e in clean}
+    others = list({key: text for text in judging if (key := digest(text)) not in present}.values())
+    keys = [e.digest for e in clean] + [digest(text) for text in others]
+    judges: dict[str, Side] = dict.fromkeys((digest(text) for text in judging), "test")
+    known_sides = fixed | judges
+    groups = _near_duplicates(encode([*(e.text for e in clean), *others]))
+    sides: list[Side | None] = [None] * len(keys)
     for members in groups:
-        known = {fixed[clean[row].digest] for row in members if clean[row].digest in fixed}
+        known = {known_sides[keys[row]] for row in members if keys[row] in known_sides}
         first = known.pop() if len(known) == 1 else hashed_side(clean[members[0]].text)
         torn = len(known) > 1
         for row in members:
-            sides[row] = fixed.get(clean[row].digest, None if torn else first)
-    placed = list(zip(clean, sides, strict=True))
+            sides[row] = known_sides.get(keys[row], None if torn else first)
+    placed = list(zip(clean, sides[: len(clean)], strict=True))
     chosen = {name: tuple(e for e, side in placed if side == name) for name in SIDES}
     return Split(
         train=chosen["train"],

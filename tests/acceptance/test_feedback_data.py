@@ -11,7 +11,6 @@ from rich.console import Console
 from scripts.run import Hub
 from scripts.simulate_traffic import make_sessions
 from scripts.simulation import simulate
-from scripts.snapshot import submit
 from scripts.students import Crowd
 from store.artifacts import open_store
 from store.database import connect
@@ -22,6 +21,7 @@ from store.identity import session_of
 from store.report import read_report
 from tests.samples import until
 from training.examples import QUERIES_FILE, read_examples, read_labels
+from training.ray_job import submit
 
 SESSIONS = 12
 
@@ -59,6 +59,7 @@ async def test_simulated_sessions_are_stored_as_simulated_and_snapshot_by_a_ray_
         said = io.StringIO()
         status = await asyncio.to_thread(
             submit,
+            "scripts.snapshot",
             ["--so-far"],
             dashboard=hub.cluster.dashboard_url,
             token=hub.cluster.token_file.read_text().strip(),

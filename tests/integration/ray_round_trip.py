@@ -4,9 +4,9 @@ import json
 import sys
 from datetime import date
 
-from scripts.snapshot import connected
 from store.dataset_kinds import INTERACTIONS
 from training.ray_datasets import read_ray, run_on_ray
+from training.ray_job import connected
 from training.snapshot import Places, SnapshotJob
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def stores(database_url: str, tmp_path: Path) -> Stores:
         spool_dir=tmp_path / "spool",
         artifacts=FolderStore(tmp_path / "artifacts"),
         secret=SECRET,
+        runs_dir=tmp_path / "retraining",
     )
 
 

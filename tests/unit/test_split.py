@@ -149,3 +149,21 @@ def test_the_artifact_brings_the_assignment_back() -> None:
     assert artifact["counts"] == parts.counts
     with pytest.raises(DataError, match="sides are"):
         read_assignment({"assignment": {"abc": "elsewhere"}})
+
+
+def test_what_is_near_a_query_that_judges_any_version_is_never_trained_on() -> None:
+    judge, near = text_on("train"), text_on("train", not_in=(text_on("train"),))
+    parts = split(
+        [Example(near, "dining")],
+        labels=LABELS,
+        encode=alike((judge, near)),
+        judging=[judge],
+    )
+    assert [e.text for e in parts.test] == [near]
+    assert digest(judge) not in parts.assignment
+
+
+def test_a_query_that_judges_and_is_an_example_stays_on_the_test_side() -> None:
+    judge = text_on("train")
+    parts = split([Example(judge, "dining")], labels=LABELS, encode=lone, judging=[judge])
+    assert [e.text for e in parts.test] == [judge]
