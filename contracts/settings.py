@@ -96,6 +96,12 @@ class Settings(BaseSettings):
     train_start_timeout_s: float = Field(
         default=60.0, gt=0, description="How long the cluster may look for room for a training."
     )
+    memory_limit_bytes: int = Field(
+        default=1_500_000_000, ge=1, description="Of a classifier; above, the memory watch acts."
+    )
+    started_for: str = Field(
+        default="", description="The memory watch sets it on replicas it starts: for which version."
+    )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="JSON list of origins; empty: off."
     )

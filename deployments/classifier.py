@@ -12,7 +12,7 @@ from contracts.errors import ArtifactError, HubError
 from contracts.records import Prediction
 from contracts.settings import Settings
 from deployments.metrics import metrics
-from deployments.replica import log_as_serve, replica_name, report_memory
+from deployments.replica import LimitedMemory, log_as_serve, replica_name
 from models.classifier import IntentClassifier
 from store.artifacts import open_store
 from store.registry import Registry
@@ -94,6 +94,9 @@ class Classifier:
         registry = Registry(open_store(settings.artifacts_root))
         self._holder = VersionHolder(registry, cache_dir=settings.home_dir / "cache")
         self._name = replica_name()
+        self._memory = LimitedMemory("classifier", limit_bytes=settings.memory_limit_bytes)
+        if settings.started_for:
+            metrics().memory_replacements.inc(1, {"version": settings.started_for})
         metrics().model_version.set(1, {"version": self._holder.current.version})
         log.info("classifier ready with %s", self._holder.current.version)
 
@@ -113,10 +116,10 @@ class Classifier:
             "version": self._holder.current.version,
             "wanted": self._holder.wanted,
             "error": self._holder.error,
-            "memory_bytes": report_memory("classifier"),
+            "memory_bytes": self._memory.report(),
         }
 
     async def check_health(self) -> None:
         """One real forward pass."""
-        report_memory("classifier")
+        self._memory.report()
         self._holder.current.predict(["health"])

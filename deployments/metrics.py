@@ -42,6 +42,9 @@ class Metrics:
     spool_stored: Counter
     model_version: Gauge
     memory_bytes: Gauge
+    memory_over_limit: Gauge
+    memory_crossings: Counter
+    memory_replacements: Counter
     swaps: Counter
 
 
@@ -67,5 +70,14 @@ def metrics() -> Metrics:
         spool_stored=Counter("hub_spool_stored_total", "Rows stored from the spool.", ("kind",)),
         model_version=Gauge("hub_model_version", "1 for the version held.", ("version",)),
         memory_bytes=Gauge("hub_memory_bytes", "Resident memory of a replica.", ("deployment",)),
+        memory_over_limit=Gauge(
+            "hub_memory_over_limit", "1 while a replica holds more than it may.", ("deployment",)
+        ),
+        memory_crossings=Counter(
+            "hub_memory_crossings_total", "Times a replica came over its limit.", ("deployment",)
+        ),
+        memory_replacements=Counter(
+            "hub_memory_replacements_total", "Replicas that the memory watch started.", ("version",)
+        ),
         swaps=Counter("hub_model_swaps_total", "Model swaps by result.", ("result",)),
     )

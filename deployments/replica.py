@@ -1,6 +1,7 @@
 """What a replica knows of itself: its name, its memory, its log."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from ray import serve
@@ -8,6 +9,10 @@ from ray import serve
 from deployments.metrics import metrics
 
 _PAGE_BYTES = 4096
+_CLEARLY_BELOW = 0.95
+"""Share of the limit below which a replica is under it again: what hovers there is one crossing."""
+
+log = logging.getLogger("ray.serve")
 
 
 def resident_bytes() -> int:
@@ -21,6 +26,35 @@ def report_memory(deployment: str) -> int:
     held = resident_bytes()
     metrics().memory_bytes.set(held, {"deployment": deployment})
     return held
+
+
+class LimitedMemory:
+    """A replica's resident memory and its limit: above it, a line and a count once a crossing."""
+
+    def __init__(
+        self, deployment: str, *, limit_bytes: int, measure: Callable[[str], int] = report_memory
+    ) -> None:
+        self._deployment = deployment
+        self._limit_bytes = limit_bytes
+        self._measure = measure
+        self.is_over = False
+
+    def report(self) -> int:
+        """Publish the memory held now, warn if it has come over the limit, and return it."""
+        held = self._measure(self._deployment)
+        was_over = self.is_over
+        self.is_over = held > self._limit_bytes * (_CLEARLY_BELOW if was_over else 1)
+        tags = {"deployment": self._deployment}
+        metrics().memory_over_limit.set(int(self.is_over), tags)
+        if self.is_over and not was_over:
+            metrics().memory_crossings.inc(1, tags)
+            log.warning(
+                "this %s holds %.0f MB of memory, over its limit of %.0f MB",
+                self._deployment,
+                held / 1e6,
+                self._limit_bytes / 1e6,
+            )
+        return held
 
 
 def replica_name() -> str:

@@ -259,6 +259,22 @@ class LocalCluster:
             time.sleep(0.1)
         raise DeployFailed(f"/v1/readyz did not become ready within {timeout_s:.0f} s: {last}")
 
+    @contextmanager
+    def beside(self, module: str) -> Iterator[None]:
+        """Run `python -m module` meanwhile: it speaks in this terminal, and ends with the block."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+        try:
+            yield
+        finally:
+            child.terminate()
+            child.wait()
+
     def watch(self) -> None:
         """Stay until the head ends. Raises ClusterFailed then: it ended without being asked."""
         assert self._process is not None, "start() comes first"

@@ -148,7 +148,8 @@ def main() -> int:
             console.print(f"[green]answering after {time.monotonic() - since:.1f} s[/]\n")
             _announce(hub)
             stack.callback((settings.home_dir / "hub.json").unlink, missing_ok=True)
-            hub.cluster.watch()
+            with hub.cluster.beside("training.memory_watch"):
+                hub.cluster.watch()
     except KeyboardInterrupt:
         console.print("\nstopped; what was asked and made is kept in HUB_HOME.")
         return 0

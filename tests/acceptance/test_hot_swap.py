@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,15 +30,15 @@ def registry(hub: Hub) -> Registry:
     return Registry(open_store(hub.settings.artifacts_root))
 
 
-def publish(registry: Registry, folder: Path, *, labels: list[str] | None = None) -> str:
-    """Publish the champion's files again as the next version, with other labels if given."""
+def publish(registry: Registry, folder: Path, **changes: Any) -> str:
+    """Publish the champion's files again as the next version, its manifest changed so."""
     champion = registry.champion()
     assert champion is not None
     shutil.copytree(registry.fetch(champion.version, cache_dir=folder), folder / "candidate")
     manifest_file = folder / "candidate" / "manifest.json"
     manifest = json.loads(manifest_file.read_text())
-    manifest |= {"version": "candidate", "name": "", "files": {}, "kind": "a copy"}
-    manifest_file.write_text(json.dumps(manifest | ({"labels": labels} if labels else {})))
+    manifest |= {"version": "candidate", "name": "", "files": {}, "kind": "a copy", **changes}
+    manifest_file.write_text(json.dumps(manifest))
     (folder / "candidate" / "claim.json").unlink()
     return registry.publish(folder / "candidate")
 
