@@ -5,15 +5,12 @@ simulated traffic are kept apart. Exit status: 0 it is written, 1 it is not.
 """
 
 import argparse
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import jinja2
 import psycopg
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +18,8 @@ from rich.text import Text
 
 from contracts.errors import HubError
 from contracts.settings import Settings
-from scripts.report_charts import HEIGHT, LEFT, WIDTH, charts
+from pages.page import render, write_page
+from scripts.report_charts import charts
 from store.database import connect
 from store.report import Figures, Report, SourceReport, read_report
 from store.running import running_database
@@ -50,21 +48,12 @@ def parse_since(text: str, *, now: datetime) -> datetime:
 
 def page(report: Report, *, made_at: datetime) -> str:
     """Return the report as one HTML page. Every text is escaped; nothing is fetched."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    return render(
+        Path(__file__).with_name("report.html"),
         since=f"{report.since:%d %b %Y %H:%M}",
         until=f"{report.until:%d %b %Y %H:%M}",
         made_at=f"{made_at:%Y-%m-%d %H:%M} UTC",
         step=report.step,
-        width=WIDTH,
-        height=HEIGHT,
-        left=LEFT,
         sections=[
             {
                 "title": TITLES[source],
@@ -75,18 +64,6 @@ def page(report: Report, *, made_at: datetime) -> str:
             for source, one in report.sources.items()
         ],
     )
-
-
-def write_page(file: Path, html: str) -> None:
-    """Write the page whole, or leave what was there. Raises OSError."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=".draft-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-            target.write(html)
-        os.rename(draft, file)
-    finally:
-        Path(draft).unlink(missing_ok=True)
 
 
 def show(report: Report, *, console: Console) -> None:

@@ -2,60 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from pages.chart import BOTTOM, HEIGHT, LEFT, TOP, WIDTH, Bar, Chart, Line, Tick
 from store.report import Figures, Report
 
-WIDTH: Final = 720
-HEIGHT: Final = 200
-LEFT: Final = 44
-TOP: Final = 10
-BOTTOM: Final = 26
 _LABELS: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A rectangle in SVG units; `kind` is its class, `title` what a resting pointer is told."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    kind: str
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line through points, broken where there is nothing to show."""
-
-    name: str
-    kind: str
-    runs: tuple[str, ...]
-    dots: tuple[tuple[float, float, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A word on an axis."""
-
-    at: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """One plot: what the template draws, without a number to compute."""
-
-    title: str
-    legend: tuple[tuple[str, str], ...]
-    bars: tuple[Bar, ...] = ()
-    lines: tuple[Line, ...] = ()
-    x_ticks: tuple[Tick, ...] = ()
-    y_ticks: tuple[Tick, ...] = ()
 
 
 def volume_chart(moments: Mapping[datetime, Figures], *, step: str) -> Chart:
@@ -69,7 +22,8 @@ def volume_chart(moments: Mapping[datetime, Figures], *, step: str) -> Chart:
         bars.append(Bar(x, floor - answered, width, answered, "answered", said))
         bars.append(Bar(x, floor - answered - confused, width, confused, "confused", said))
     return Chart(
-        title="Questions",
+        title=f"Questions by the {step}",
+        said=f"Questions by the {step}",
         legend=(("answered", "answered"), ("confused", "not answered")),
         bars=tuple(bar for bar in bars if bar.height > 0),
         x_ticks=_x_ticks(moments, step=step),
@@ -80,7 +34,8 @@ def volume_chart(moments: Mapping[datetime, Figures], *, step: str) -> Chart:
 def doubt_chart(moments: Mapping[datetime, Figures], *, step: str) -> Chart:
     """Return the confusion rate and the share of low confidence over time."""
     return Chart(
-        title="Doubt",
+        title=f"Doubt by the {step}",
+        said=f"Doubt by the {step}",
         legend=(("confused", "not answered"), ("low", "confidence below 0.60")),
         lines=(
             _line(moments, "not answered", "confused", lambda one: one.confusion_rate, step=step),
@@ -107,7 +62,8 @@ def thumbs_chart(moments: Mapping[datetime, Figures], *, step: str) -> Chart:
         bars.append(Bar(x, middle - up, width, up, "up", said))
         bars.append(Bar(x, middle, width, down, "down", said))
     return Chart(
-        title="Thumbs",
+        title=f"Thumbs by the {step}",
+        said=f"Thumbs by the {step}",
         legend=(("up", "up"), ("down", "down")),
         bars=tuple(bar for bar in bars if bar.height > 0),
         x_ticks=_x_ticks(moments, step=step),

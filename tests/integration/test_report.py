@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts import report as command
-from scripts.report import page, parse_since, write_page
+from scripts.report import page, parse_since
 from store.database import Connection
 from store.report import Figures, Unanswered, read_report
 from tests.samples import utc
@@ -213,12 +213,3 @@ def test_a_span_that_is_none_is_refused(text: str, capsys: pytest.CaptureFixture
         command.main([f"--since={text}"])
     assert refused.value.code == 2
     assert "--since" in capsys.readouterr().err
-
-
-def test_a_page_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    file = tmp_path / "report.html"
-    write_page(file, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_page(file, "\ud800")
-    assert file.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

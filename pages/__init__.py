@@ -1,0 +1,1 @@
+"""The HTML pages that a command leaves behind: one file each, which fetches nothing."""

@@ -1,0 +1,1 @@
+"""Metric modules of the library `evaluate`, loaded by path: nothing is downloaded."""
