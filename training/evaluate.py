@@ -1,68 +1,32 @@
 """How good a version is, measured on what is served: the int8 ONNX file, through models/classifier.
 
-Thresholds and temperature come from the validation side alone; the test side only judges.
+Thresholds and temperature come from the validation side alone; the test side only judges. What is
+measured goes into a manifest, which keeps it for ever: so it counts test queries and quotes none,
+for they may be people's.
 """
 
 import json
+import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from contracts.errors import ArtifactError, DataError
 from contracts.outcome import OUT_OF_SCOPE, decide
 from contracts.records import Prediction
 from models.classifier import IntentClassifier
 from training.examples import Example
+from training.invariance import Invariance, check_invariance
+from training.resident_memory import measure_resident_bytes
+from training.scores import Answered, Scores, measure
 
-ECE_BINS: Final = 15
-
-
-def expected_calibration_error(
-    confidences: Sequence[float], right: Sequence[bool], *, bins: int = ECE_BINS
-) -> float:
-    """Return the mean distance of confidence and accuracy over bins of equal mass, in [0, 1]."""
-    if not confidences:
-        return 0.0
-    order = np.argsort(np.asarray(confidences), kind="stable")
-    sure = np.asarray(confidences, dtype=np.float64)[order]
-    hits = np.asarray(right, dtype=np.float64)[order]
-    edges = np.linspace(0, len(sure), min(bins, len(sure)) + 1).round().astype(int)
-    gaps = (
-        (stop - start) * abs(float(sure[start:stop].mean() - hits[start:stop].mean()))
-        for start, stop in pairwise(edges)
-    )
-    return float(sum(gaps)) / len(sure)
-
-
-@dataclass(frozen=True, slots=True)
-class IntentScore:
-    """Precision and recall of one intent in [0, 1]; `examples` are those that truly carry it."""
-
-    precision: float
-    recall: float
-    f1: float
-    examples: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What was measured on one set of queries; shares in [0, 1].
-
-    `out_of_scope_flagged`: of the out-of-scope queries, those that a client sees as confused.
-    `in_scope_confused`: of the others, those that a client sees as confused.
-    """
-
-    examples: int
-    accuracy: float
-    macro_f1: float
-    ece: float
-    out_of_scope_flagged: float
-    in_scope_confused: float
-    intents: dict[str, IntentScore]
+_TIMED: Final = 200
+"""Queries that are asked one at a time for the latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +52,22 @@ def is_confused(prediction: Prediction) -> bool:
 def score(
     predictions: Sequence[Prediction], examples: Sequence[Example], *, labels: Sequence[str]
 ) -> Scores:
-    """Compare predictions with what the examples say."""
-    pairs = list(zip(predictions, examples, strict=True))
-    intents = {label: _score_intent(pairs, label=label) for label in labels}
-    present = [intent.f1 for intent in intents.values() if intent.examples]
-    hits = [prediction.intent == example.intent for prediction, example in pairs]
-    outside = [is_confused(p) for p, example in pairs if example.intent == OUT_OF_SCOPE]
-    inside = [is_confused(p) for p, example in pairs if example.intent != OUT_OF_SCOPE]
-    return Scores(
-        examples=len(pairs),
-        accuracy=_mean(hits),
-        macro_f1=_mean(present),
-        ece=round(expected_calibration_error([p.confidence for p in predictions], hits), 4),
-        out_of_scope_flagged=_mean(outside),
-        in_scope_confused=_mean(inside),
-        intents=intents,
-    )
+    """Compare predictions with what the examples say.
+
+    What looks out of scope is told by the probability of that intent, so predictions should carry
+    all alternatives; one that is not among them counts as 0. Raises ValueError without predictions.
+    """
+    answers = [
+        Answered(
+            intent=example.intent,
+            given=prediction.intent,
+            confidence=prediction.confidence,
+            out_of_scope_score=_out_of_scope_score(prediction, labels=labels),
+            is_confused=is_confused(prediction),
+        )
+        for prediction, example in zip(predictions, examples, strict=True)
+    ]
+    return measure(answers, labels=labels)
 
 
 def misses(predictions: Sequence[Prediction], examples: Sequence[Example]) -> list[Miss]:
@@ -117,20 +81,46 @@ def misses(predictions: Sequence[Prediction], examples: Sequence[Example]) -> li
 
 
 def evaluate(
-    folder: Path, *, test: Sequence[Example], golden: Sequence[Example] = ()
+    folder: Path,
+    *,
+    test: Sequence[Example],
+    golden: Sequence[Example] = (),
+    answers_file: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure the candidate in `folder` and return what goes into its manifest as `metrics`.
+    """Measure the version in `folder` and return what goes into its manifest as `metrics`.
 
-    `golden.least_margin` is the smallest distance, over the golden queries, of the mandatory
-    intent's confidence to the best other one; below zero when one is missed.
+    `test` holds Scores. `golden.least_margin` is the smallest distance, over the golden queries,
+    of the mandatory intent's confidence to the best other one; below zero when one is missed.
+    `invariance` says of each check how many queries were asked otherwise and how many kept their
+    intent. `latency_ms` is of one query at a time; `memory_bytes` is resident in a process that
+    holds the model alone, after a pass; `served_bytes` is the size of the ONNX file.
+
+    `answers_file`, when given, gets one JSON line a test query: its text, its intent, what was
+    given, and what each check changed. As each line has the `text`, erasing a person from a
+    version takes theirs out. Raises DataError for an empty test set, ArtifactError for a version
+    that gives no numbers.
     """
+    if not test:
+        raise DataError("The test set is empty: nothing would say how good this version is.")
     classifier = IntentClassifier(folder)
-    scores = score(classifier.predict([e.text for e in test]), test, labels=classifier.labels)
+    texts = [example.text for example in test]
+    predictions = classifier.predict(texts, top=len(classifier.labels))
+    if not all(math.isfinite(prediction.confidence) for prediction in predictions):
+        raise ArtifactError(f"{folder.name} gives confidences that are not numbers.")
+    invariance = check_invariance(
+        texts,
+        intents=[prediction.intent for prediction in predictions],
+        answer=lambda asked: [one.intent for one in classifier.predict(asked)],
+    )
+    if answers_file is not None:
+        _write_answers(answers_file, test, predictions=predictions, invariance=invariance)
     return {
-        "test": asdict(scores),
+        "test": asdict(score(predictions, test, labels=classifier.labels)),
         "golden": _golden(classifier, golden) if golden else None,
+        "invariance": {one.check: _counted(one) for one in invariance},
         "served_bytes": (folder / "model.onnx").stat().st_size,
-        "latency_ms": _latency(classifier, [e.text for e in test[:200]]),
+        "memory_bytes": measure_resident_bytes(folder),
+        "latency_ms": _latency(classifier, texts[:_TIMED]),
     }
 
 
@@ -153,6 +143,13 @@ def margins(classifier: IntentClassifier, examples: Sequence[Example]) -> list[f
     return found
 
 
+def _out_of_scope_score(prediction: Prediction, *, labels: Sequence[str]) -> float:
+    if OUT_OF_SCOPE not in labels:
+        return 1 - prediction.confidence
+    probabilities = {one.intent: one.confidence for one in prediction.alternatives}
+    return probabilities.get(OUT_OF_SCOPE, 0.0)
+
+
 def _golden(classifier: IntentClassifier, golden: Sequence[Example]) -> dict[str, Any]:
     found = margins(classifier, golden)
     return {
@@ -163,26 +160,50 @@ def _golden(classifier: IntentClassifier, golden: Sequence[Example]) -> dict[str
     }
 
 
+def _counted(invariance: Invariance) -> dict[str, Any]:
+    pairs = Counter((one.intent, one.given) for one in invariance.changed)
+    return {
+        "queries": invariance.queries,
+        "kept": invariance.kept,
+        "changed": [
+            {"intent": intent, "given": given, "examples": examples}
+            for (intent, given), examples in sorted(pairs.items(), key=lambda one: (-one[1], one))
+        ],
+    }
+
+
+def _write_answers(
+    file: Path,
+    test: Sequence[Example],
+    *,
+    predictions: Sequence[Prediction],
+    invariance: Sequence[Invariance],
+) -> None:
+    changed = {
+        (one.text, check.check): {"asked_as": one.asked_as, "given": one.given}
+        for check in invariance
+        for one in check.changed
+    }
+    with file.open("w", encoding="utf-8") as target:
+        for example, prediction in zip(test, predictions, strict=True):
+            row = {
+                "text": example.text,
+                "intent": example.intent,
+                "given": prediction.intent,
+                "confidence": prediction.confidence,
+                "changed": {
+                    check.check: changed[example.text, check.check]
+                    for check in invariance
+                    if (example.text, check.check) in changed
+                },
+            }
+            target.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
 def _latency(classifier: IntentClassifier, texts: Sequence[str]) -> dict[str, float]:
     taken = []
     for text in texts:
         began = time.perf_counter()
         classifier.predict([text])
         taken.append((time.perf_counter() - began) * 1e3)
-    if not taken:
-        return {}
     return {f"p{share}": round(float(np.percentile(taken, share)), 2) for share in (50, 95)}
-
-
-def _score_intent(pairs: Sequence[tuple[Prediction, Example]], *, label: str) -> IntentScore:
-    given = sum(prediction.intent == label for prediction, _ in pairs)
-    true = sum(example.intent == label for _, example in pairs)
-    both = sum(prediction.intent == label == example.intent for prediction, example in pairs)
-    precision = both / given if given else 0.0
-    recall = both / true if true else 0.0
-    f1 = 2 * precision * recall / (precision + recall) if both else 0.0
-    return IntentScore(round(precision, 4), round(recall, 4), round(f1, 4), true)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return round(float(np.mean(values)), 4) if values else 0.0
