@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from contracts.records import Vectors
 from contracts.settings import Settings
 from models.classifier import IntentClassifier
 from models.encoder import Encoder
 from store.artifacts import open_store
 from store.registry import SERVED_FILES, Registry
+from training.examples import QUERIES_FILE, read_examples, read_labels
 from training.export_encoder import export_encoder
 from training.first_version import first_recipe, make_first_version
 
@@ -51,6 +53,13 @@ def _forget_old(root: Path, *, keep: Path, homes: int = 3) -> None:
 def encoder(hub_home: Path) -> Encoder:
     """The embedder's model as served."""
     return Encoder(hub_home / "encoder", threads=2)
+
+
+@pytest.fixture(scope="session")
+def training_vectors(encoder: Encoder) -> Vectors:
+    """The project's own queries in the file's order, embedded once: shape (queries, dims)."""
+    queries = read_examples(QUERIES_FILE, labels=read_labels())
+    return encoder.encode([query.text for query in queries])
 
 
 @pytest.fixture(scope="session")
