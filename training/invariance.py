@@ -14,7 +14,6 @@ from contracts.text import normalise
 _SHORTEST_WORD: Final = 4
 """Letters from which a word gets a typo: in shorter ones it is often another word."""
 
-_WORDS_A_TYPO: Final = 6
 _KEYBOARD: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _OPENINGS: Final = (
     "hi, ", "hello, ", "hey, ", "um, ", "ok so ", "quick question: ", "sorry to bother you, but ",
@@ -49,14 +48,16 @@ class Invariance:
 
 
 def with_typos(text: str, *, drawn: Random) -> str:
-    """Return the text with a slip of the finger in one word of six, and in one at least.
+    """Return the text with one slip of the finger in one word.
 
     Two letters swapped, one left out, one doubled, or the one beside it on the keyboard; never the
-    first. A text without a word of four letters stays as it is.
+    first. A text without a word of four letters stays as it is. One a query, as in Ribeiro et al.
+    2020, "Beyond Accuracy: Behavioral Testing of NLP Models with CheckList".
     """
     words = text.split(" ")
     long = [n for n, word in enumerate(words) if len(word) >= _SHORTEST_WORD and word.isalpha()]
-    for number in drawn.sample(long, min(len(long), 1 + len(words) // _WORDS_A_TYPO)):
+    if long:
+        number = drawn.choice(long)
         words[number] = _slip(words[number], drawn=drawn)
     return " ".join(words)
 
