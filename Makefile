@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask annotate simulate snapshot report test browser prove bench check clean
+.PHONY: run ask annotate simulate snapshot retrain report test browser prove bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
@@ -21,6 +21,9 @@ simulate: $(STAMP)
 
 snapshot: $(STAMP)
 	@$(BIN)/python -m scripts.snapshot $(ARGS)
+
+retrain: $(STAMP)
+	@$(BIN)/python -m training.retrain $(ARGS)
 
 report: $(STAMP)
 	@$(BIN)/python -m scripts.report $(ARGS)

@@ -4,28 +4,44 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from safetensors.torch import save_file
 
 from contracts.settings import PROJECT
 from models.classifier import IntentClassifier
 from models.encoder import Encoder
-from store.registry import Manifest
-from training.calibration import fit_temperature
+from store.registry import Manifest, ScopeRecord
+from training.calibration import fit_calibration
 from training.config import TrainingConfig
 from training.encoder_start import BACKBONE, start_folder, start_revision
 from training.evaluate import evaluate, read_golden
 from training.examples import Example, examples_digest, read_examples, read_labels, write_examples
 from training.export import export_classifier
-from training.split import Split, split
-from training.train import Report, Trained, train
+from training.intent_model import IntentModel
+from training.split import SIDES, Side, Split, split
+from training.train import Report, train
 
 GOLDEN_FILE: Final = PROJECT / "tests" / "golden_queries.json"
+ANSWERS: Final = "test_answers.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a candidate came about: what its manifest says beside what is measured."""
+
+    kind: str
+    dataset: Mapping[str, Any]
+    split: Mapping[str, Any]
+    recipe: str
+    config: TrainingConfig
+    training: Mapping[str, Any]
+    """`best_epoch`, `epochs`, and whatever else tells of the training."""
+    retired: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def make_candidate(
@@ -40,8 +56,8 @@ def make_candidate(
 ) -> Manifest:
     """Split, train, export, calibrate and evaluate; leave every artifact in `folder`.
 
-    `model.safetensors`, `model.onnx`, `tokenizer.json`, `split.json`, `test.jsonl` (the version's
-    own test set) and `manifest.json`, which is also returned.
+    `model.safetensors`, `model.onnx`, `tokenizer.json`, `split.json`, the examples of each side
+    (test.jsonl is the version's own test set) and `manifest.json`, which is also returned.
     """
     began = time.monotonic()
     labels = read_labels()
@@ -55,15 +71,31 @@ def make_candidate(
     trained = train(
         parts.train, validation=parts.validation, labels=labels, config=config, report=report
     )
-    report("export: int8 ONNX, temperature, scores of what will be served")
+    report("export: int8 ONNX, calibration, scores of what will be served")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(trained.model.state_dict(), folder / "model.safetensors")
+    write_sides(folder, parts)
+    making = Making(
+        kind=kind,
+        dataset={
+            "digest": examples_digest(examples),
+            "source": "synthetic_queries.jsonl",
+            "examples": len(examples),
+        },
+        split={"digest": parts.digest, **parts.counts},
+        recipe=recipe,
+        config=config,
+        training={
+            "best_epoch": trained.best_epoch,
+            "epochs": [asdict(epoch) for epoch in trained.epochs],
+        },
+    )
     manifest = finish_candidate(
         folder,
-        trained=trained,
-        parts=parts,
-        examples=examples,
-        config=config,
-        kind=kind,
-        recipe=recipe,
+        model=trained.model,
+        labels=labels,
+        sides={side: parts.side(side) for side in SIDES},
+        making=making,
     )
     test = manifest.metrics["test"]
     report(
@@ -74,51 +106,61 @@ def make_candidate(
     return manifest
 
 
+def write_sides(folder: Path, parts: Split) -> None:
+    """Write the split and the examples of each side: what the next version goes on from."""
+    (folder / "split.json").write_text(json.dumps(parts.artifact(), indent=1) + "\n")
+    for side in SIDES:
+        write_examples(folder / f"{side}.jsonl", parts.side(side))
+
+
 def finish_candidate(
     folder: Path,
     *,
-    trained: Trained,
-    parts: Split,
-    examples: Sequence[Example],
-    config: TrainingConfig,
-    kind: str,
-    recipe: str,
+    model: IntentModel,
+    labels: Sequence[str],
+    sides: Mapping[Side, Sequence[Example]],
+    making: Making,
 ) -> Manifest:
-    """Export a trained model into `folder`, fit its temperature, measure it, write its manifest."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(trained.model.state_dict(), folder / "model.safetensors")
-    export_classifier(trained.model, folder, tokenizer_file=start_folder() / "tokenizer.json")
-    (folder / "split.json").write_text(json.dumps(parts.artifact(), indent=1) + "\n")
-    write_examples(folder / "test.jsonl", parts.test)
+    """Export `model` into `folder`, fit its calibration, measure it, write its manifest."""
+    export_classifier(model, folder, tokenizer_file=start_folder() / "tokenizer.json")
     manifest = Manifest(
-        kind=kind,
-        labels=trained.labels,
+        kind=making.kind,
+        labels=tuple(labels),
         temperature=1.0,
         backbone=f"{BACKBONE}@{start_revision()}",
-        dataset={
-            "digest": examples_digest(examples),
-            "source": "synthetic_queries.jsonl",
-            "examples": len(examples),
-        },
-        split={"digest": parts.digest, **parts.counts},
-        seed=config.seed,
-        recipe=recipe,
+        dataset=dict(making.dataset),
+        split=dict(making.split),
+        seed=making.config.seed,
+        recipe=making.recipe,
+        retired=dict(making.retired),
         code_commit=_code_commit(),
         created_at=datetime.now(UTC),
     )
     _write(folder, manifest)
-    classifier = IntentClassifier(folder, threads=config.threads)
-    targets = [trained.labels.index(e.intent) for e in parts.validation]
-    logits = classifier.logits([e.text for e in parts.validation])
-    manifest = manifest.model_copy(update={"temperature": fit_temperature(logits, targets)})
+    classifier = IntentClassifier(folder, threads=making.config.threads)
+    validation = sides["validation"]
+    calibration = fit_calibration(
+        classifier.logits([e.text for e in validation]),
+        [classifier.labels.index(e.intent) for e in validation],
+        labels=labels,
+    )
+    scope = calibration.scope
+    manifest = manifest.model_copy(
+        update={
+            "temperature": calibration.temperature,
+            "out_of_scope": ScopeRecord(**asdict(scope)) if scope else None,
+        }
+    )
     _write(folder, manifest)
-    golden = read_golden(GOLDEN_FILE) if GOLDEN_FILE.is_file() else []
-    metrics = evaluate(folder, test=parts.test, golden=golden)
-    training = {
-        "config": asdict(config),
-        "best_epoch": trained.best_epoch,
-        "epochs": [asdict(epoch) for epoch in trained.epochs],
-    }
+    is_hub = set(labels) == set(read_labels())
+    metrics = evaluate(
+        folder,
+        test=sides["test"],
+        # The golden set speaks of the hub's intents: of a model of others it says nothing.
+        golden=read_golden(GOLDEN_FILE) if is_hub else [],
+        answers_file=folder / ANSWERS,
+    )
+    training = {"config": asdict(making.config), **making.training}
     manifest = manifest.model_copy(update={"metrics": metrics | {"training": training}})
     _write(folder, manifest)
     return manifest

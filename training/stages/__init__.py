@@ -1,0 +1,1 @@
+"""The stages of a retraining, each a command: one file a stage, one JSON artifact a stage."""
