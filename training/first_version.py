@@ -35,9 +35,11 @@ Report = Callable[[str], None]
 
 _DECIDING_CODE: Final = (
     "contracts/text.py",
+    "training/batches.py",
     "training/calibration.py",
     "training/candidate.py",
     "training/config.py",
+    "training/course.py",
     "training/encoder_start.py",
     "training/evaluate.py",
     "training/examples.py",

@@ -1,14 +1,57 @@
-"""The network that is trained: DistilBERT, its tokens' mean, one linear layer."""
+"""The network that is trained: a backbone, its tokens' mean, one linear layer."""
 
+from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from contracts.errors import ArtifactError
+from training.config import TrainingConfig
 from training.encoder_start import start_encoder
 
 if TYPE_CHECKING:
     from transformers import DistilBertModel
+
+
+class IntentModel(nn.Module, ABC):
+    """Token ids to one logit an intent, in two parts: `upper(lower(ids))`.
+
+    What trains, continues and exports a model knows no more of it than this, so a backbone is one
+    subclass, named in `new_model`. Inputs are (texts, tokens), int64; 0 in the mask is padding.
+    """
+
+    head: nn.Linear
+    """One row an intent, in the order of the labels."""
+
+    @abstractmethod
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return logits: shape (texts, labels)."""
+
+    @abstractmethod
+    def lower(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Return what the frozen part makes of the ids: (texts, tokens, dims). No gradient.
+
+        The frozen part is the word table and the lowest `layers` layers.
+        """
+
+    @abstractmethod
+    def upper(
+        self, hidden: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
+    ) -> torch.Tensor:
+        """Return the logits of what `lower` made: shape (texts, labels)."""
+
+    @abstractmethod
+    def freeze(self, *, layers: int) -> None:
+        """Exempt the word table and the lowest `layers` layers from training."""
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that training changes, by name."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
 
 class PooledEncoder(nn.Module):
@@ -54,8 +97,8 @@ def _attention_bias(attention_mask: torch.Tensor, hidden: torch.Tensor) -> torch
     return (1.0 - attention_mask[:, None, None, :].to(hidden.dtype)) * -1e9
 
 
-class IntentModel(nn.Module):
-    """Token ids to one logit an intent."""
+class DistilBertIntents(IntentModel):
+    """The default backbone: all-MiniLM-L6-v2 in DistilBERT's shape."""
 
     def __init__(self, labels: int, *, dropout: float = 0.1) -> None:
         super().__init__()
@@ -64,27 +107,45 @@ class IntentModel(nn.Module):
         self.head = nn.Linear(self.pooled.encoder.config.dim, labels)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return logits: shape (texts, labels)."""
         logits: torch.Tensor = self.head(self.dropout(self.pooled(input_ids, attention_mask)))
         return logits
 
     def lower(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
     ) -> torch.Tensor:
-        """Return what the frozen part makes of the ids: (texts, tokens, dims). No gradient."""
         with torch.no_grad():
             return self.pooled.lower(input_ids, attention_mask, layers=layers)
 
     def upper(
         self, hidden: torch.Tensor, attention_mask: torch.Tensor, *, layers: int
     ) -> torch.Tensor:
-        """Return the logits of what `lower` made: shape (texts, labels)."""
         pooled = self.pooled.pool(hidden, attention_mask, layers=layers)
         logits: torch.Tensor = self.head(self.dropout(pooled))
         return logits
 
     def freeze(self, *, layers: int) -> None:
-        """Exempt the embeddings and the lowest `layers` layers from training."""
         self.pooled.encoder.embeddings.requires_grad_(False)
         for layer in self.pooled.encoder.transformer.layer[:layers]:
             layer.requires_grad_(False)
+
+
+def new_model(config: TrainingConfig, *, labels: int) -> IntentModel:
+    """Return the pretrained backbone that `config` names, with a random head of `labels` rows."""
+    if config.backbone != "distilbert":
+        raise ArtifactError(f"There is no backbone {config.backbone} here.")
+    return DistilBertIntents(labels, dropout=config.dropout)
+
+
+def read_model(weights: Path, *, labels: int, config: TrainingConfig) -> IntentModel:
+    """Return the model whose `model.safetensors` is `weights`: on CPU, in evaluation mode.
+
+    Raises ArtifactError when the file holds another backbone or another number of intents.
+    """
+    model = new_model(config, labels=labels)
+    try:
+        model.load_state_dict(load_file(weights), strict=True)
+    except (OSError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{weights} is not a {config.backbone} of {labels} intents: {error}"
+        ) from error
+    return model.eval()
