@@ -109,6 +109,7 @@ def page(card: Card) -> str:
         compared=[*_previous_test(card.evidence), *compared],
         interval=interval_chart(card.significance) if card.significance else None,
         golden=golden,
+        counted_golden=metrics.get("golden"),
         golden_right=sum(one.candidate_is_right for one in golden),
         golden_changed=changed_golden(golden) if card.champion else [],
         reliability=_reliability(test, before.get("test") or {}),

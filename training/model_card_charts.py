@@ -12,6 +12,8 @@ from training.significance import Significance
 MOST_IN_MATRIX: Final = 40
 """With more intents than a page is wide, only those with the most mistakes are shown."""
 
+_LEAST_TINT: Final = 9
+_MOST_TINT: Final = 45
 _SQUARE: Final = 420
 _LEFT: Final = 54
 _BOTTOM: Final = 44
@@ -20,10 +22,14 @@ _FIFTHS: Final = (0, 0.2, 0.4, 0.6, 0.8, 1)
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """How many queries of a row's intent were given a column's; `share` of the row, in percent."""
+    """How many queries of a row's intent were given a column's.
+
+    `tint`, in percent, is its colour: the share of the row, a mistake's three times as strong, and
+    never so much that the number on it cannot be read.
+    """
 
     examples: int
-    share: int
+    tint: int
     is_right: bool
     said: str
 
@@ -113,13 +119,9 @@ def reliability_chart(
         lines=tuple(lines),
         x_ticks=tuple(Tick(_x(at), f"{at:.1f}") for at in _FIFTHS),
         y_ticks=tuple(Tick(_y(at), f"{at:.1f}") for at in _FIFTHS),
-        x_name="confidence",
-        y_name="accuracy",
-        width=_SQUARE,
-        height=_SQUARE,
-        left=_LEFT,
-        bottom=_BOTTOM,
-    )
+        x_name="confidence", y_name="accuracy",
+        width=_SQUARE, height=_SQUARE, left=_LEFT, bottom=_BOTTOM,
+    )  # fmt: skip
 
 
 def curve_charts(epochs: Sequence[Mapping[str, Any]]) -> tuple[Chart, ...]:
@@ -171,9 +173,11 @@ def interval_chart(significance: Significance) -> Chart:
 
 
 def _cell(true: str, given: str, *, examples: int, total: int) -> Cell:
+    share = examples / total if total else 0
+    strength = share if true == given else min(1, 3 * share)
     return Cell(
         examples=examples,
-        share=round(100 * examples / total) if total else 0,
+        tint=max(_LEAST_TINT, round(_MOST_TINT * strength)) if examples else 0,
         is_right=true == given,
         said=f"{examples} of {total} {true} given {given}",
     )
@@ -228,12 +232,8 @@ def _curves(
         x_ticks=tuple(Tick(x(n), str(epochs[n]["number"])) for n in range(0, len(epochs), every)),
         y_ticks=tuple(Tick(y(value), f"{value:.{decimals}f}") for value in marks),
         x_name="epoch",
-        width=width,
-        height=height,
-        left=left,
-        bottom=below,
-        top=above,
-    )
+        width=width, height=height, left=left, bottom=below, top=above,
+    )  # fmt: skip
 
 
 def _points(at: Sequence[tuple[float, float]]) -> str:

@@ -151,6 +151,13 @@ def test_every_golden_query_that_changed_is_listed_lost_ones_first() -> None:
     assert "kept by both" not in text
 
 
+def test_without_a_gate_the_golden_set_is_told_from_the_metrics() -> None:
+    golden = {"queries": 50, "right": 49, "least_margin": -0.1, "missed": ["a missed one"]}
+    asked = manifest("v3", metrics={**metrics_of(LABELS, wrong=1), "golden": golden})
+    assert "49 of 50 have their mandatory intent." in page(Card(candidate=asked))
+    assert "The golden set was not asked." in page(Card(candidate=CARD.candidate))
+
+
 def test_what_may_be_a_persons_words_is_not_quoted() -> None:
     assert "a person's query" not in Elements(page(CARD)).text
 
@@ -227,6 +234,8 @@ def test_the_matrix_counts_every_query_once() -> None:
         [9, 1, 0], [0, 9, 1], [1, 0, 9],
     ]  # fmt: skip
     assert [(one.examples, one.elsewhere) for one in matrix.rows] == [(10, 0)] * 3
+    # 45 at most: nine of ten right have 0.9 of it, a mistake among ten has three tenths of it.
+    assert [cell.tint for cell in matrix.rows[0].cells] == [40, 14, 0]
 
 
 def test_of_many_intents_those_with_the_most_mistakes_are_shown() -> None:
