@@ -5,11 +5,14 @@ that people can decide to train anew. Versions of the project's own queries hold
 """
 
 import hashlib
+import io
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
+
+import numpy as np
 
 from contracts.settings import DATA
 from contracts.text import digest
@@ -19,6 +22,8 @@ from store.registry import ErasureRecord, FileRecord, Manifest, Registry
 OWN_QUERIES: Final = "synthetic_queries.jsonl"
 SPLIT: Final = "split.json"
 EXAMPLES: Final = ".jsonl"
+VECTORS: Final = "vectors.npz"
+"""A text's vector leads back to it, so it goes, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ def _without(
 ) -> Iterator[tuple[str, tuple[bytes, int]]]:
     """Yield each file that holds any of the texts, its new content, and the entries it lost."""
     for name in manifest.files:
-        if name == SPLIT or name.endswith(EXAMPLES):
+        if name in (SPLIT, VECTORS) or name.endswith(EXAMPLES):
             content = store.read(f"models/{version}/{name}").content
             left, entries = without_texts(name, content, digests=digests)
             if entries:
@@ -95,7 +100,9 @@ def _without(
 
 
 def without_texts(name: str, content: bytes, *, digests: Collection[str]) -> tuple[bytes, int]:
-    """Return a file of examples, or a split, without these texts, and how many entries went."""
+    """Return a file of examples, vectors, or a split, without these texts, and how many went."""
+    if name == VECTORS:
+        return _without_vectors(content, digests=digests)
     if name == SPLIT:
         split = json.loads(content)
         assignment = split.get("assignment", {})
@@ -105,6 +112,19 @@ def without_texts(name: str, content: bytes, *, digests: Collection[str]) -> tup
     lines = content.splitlines(keepends=True)
     stay = [line for line in lines if digest(_text(line)) not in digests]
     return b"".join(stay), len(lines) - len(stay)
+
+
+def _without_vectors(content: bytes, *, digests: Collection[str]) -> tuple[bytes, int]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+        arrays = dict(kept)
+    stays = ~np.isin(arrays["digests"], list(digests))
+    gone = int(len(stays) - stays.sum())
+    if not gone:
+        return content, 0
+    file = io.BytesIO()
+    rows = {name: arrays[name][stays] for name in ("digests", "vectors")}
+    np.savez(file, **(arrays | rows))
+    return file.getvalue(), gone
 
 
 def _rewrite(

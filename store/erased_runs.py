@@ -3,12 +3,8 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
 
-from store.erased_examples import EXAMPLES, SPLIT, without_texts
-
-VECTORS: Final = "vectors.npz"
-"""What a run computed of its texts. It cannot be taken apart, and is soon computed anew."""
+from store.erased_examples import EXAMPLES, SPLIT, VECTORS, without_texts
 
 
 def erase_from_runs(
@@ -20,8 +16,7 @@ def erase_from_runs(
     """
     gone: dict[str, int] = {}
     for run in sorted(one for one in root.glob("*") if one.is_dir()):
-        files = [file for file in run.rglob("*") if file.name.endswith(EXAMPLES)]
-        for file in sorted([*files, *run.rglob(SPLIT)]):
+        for file in sorted(one for one in run.rglob("*") if _may_hold(one.name)):
             left, entries = without_texts(file.name, file.read_bytes(), digests=digests)
             if not entries:
                 continue
@@ -30,5 +25,8 @@ def erase_from_runs(
                 draft = file.with_name(f".draft-{file.name}")
                 draft.write_bytes(left)
                 os.replace(draft, file)
-                (run / VECTORS).unlink(missing_ok=True)
     return gone
+
+
+def _may_hold(name: str) -> bool:
+    return name in (SPLIT, VECTORS) or name.endswith(EXAMPLES)

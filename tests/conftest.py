@@ -11,10 +11,12 @@ from contracts.settings import Settings
 from models.classifier import IntentClassifier
 from models.encoder import Encoder
 from store.artifacts import open_store
-from store.registry import SERVED_FILES, Registry
+from store.registry import Registry
 from training.examples import QUERIES_FILE, read_examples, read_labels
 from training.export_encoder import export_encoder
 from training.first_version import first_recipe, make_first_version
+from training.vectors import FILE as VECTORS_FILE
+from training.vectors import KnownVectors
 
 pytest_plugins = ["tests.live_hub"]
 
@@ -56,10 +58,12 @@ def encoder(hub_home: Path) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def training_vectors(encoder: Encoder) -> Vectors:
-    """The project's own queries in the file's order, embedded once: shape (queries, dims)."""
+def training_vectors(encoder: Encoder, champion_folder: Path) -> Vectors:
+    """The project's own queries in the file's order, as v3 keeps them: shape (queries, dims)."""
     queries = read_examples(QUERIES_FILE, labels=read_labels())
-    return encoder.encode([query.text for query in queries])
+    known = KnownVectors(encoder)
+    known.read(champion_folder / VECTORS_FILE)
+    return known.encode([query.text for query in queries])
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +73,7 @@ def champion_folder(hub_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     champion = registry.champion()
     assert champion is not None
     cache = tmp_path_factory.mktemp("cache")
-    return registry.fetch(champion.version, cache_dir=cache, only=SERVED_FILES)
+    return registry.fetch(champion.version, cache_dir=cache)
 
 
 @pytest.fixture(scope="session")

@@ -20,11 +20,13 @@ from training.calibration import fit_calibration
 from training.config import TrainingConfig
 from training.encoder_start import BACKBONE, start_folder, start_revision
 from training.evaluate import evaluate, read_golden
-from training.examples import Example, examples_digest, read_examples, read_labels, write_examples
+from training.examples import Example, examples_digest, read_examples, read_labels
 from training.export import export_classifier
 from training.intent_model import IntentModel
-from training.split import SIDES, Side, Split, split
+from training.sides import write_sides
+from training.split import SIDES, Side, split
 from training.train import Report, train
+from training.vectors import KnownVectors
 
 GOLDEN_FILE: Final = PROJECT / "tests" / "golden_queries.json"
 ANSWERS: Final = "test_answers.jsonl"
@@ -63,8 +65,8 @@ def make_candidate(
     labels = read_labels()
     examples = read_examples(queries, labels=labels)
     report(f"split: {len(examples)} queries of {len(labels)} intents")
-    encoder = Encoder(encoder_dir, threads=config.threads)
-    parts = split(examples, labels=labels, encode=encoder.encode)
+    vectors = KnownVectors(Encoder(encoder_dir, threads=config.threads), report=report)
+    parts = split(examples, labels=labels, encode=vectors.encode)
     for side, intents in parts.missing.items():
         if intents:
             report(f"split: {side} has no example of {', '.join(intents)}")
@@ -74,7 +76,7 @@ def make_candidate(
     report("export: int8 ONNX, calibration, scores of what will be served")
     folder.mkdir(parents=True, exist_ok=True)
     save_file(trained.model.state_dict(), folder / "model.safetensors")
-    write_sides(folder, parts)
+    write_sides(folder, parts, vectors=vectors)
     making = Making(
         kind=kind,
         dataset={
@@ -104,13 +106,6 @@ def make_candidate(
         f" {time.monotonic() - began:.0f} s in all"
     )
     return manifest
-
-
-def write_sides(folder: Path, parts: Split) -> None:
-    """Write the split and the examples of each side: what the next version goes on from."""
-    (folder / "split.json").write_text(json.dumps(parts.artifact(), indent=1) + "\n")
-    for side in SIDES:
-        write_examples(folder / f"{side}.jsonl", parts.side(side))
 
 
 def finish_candidate(

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
+
 from contracts.text import digest
-from store.erased_runs import VECTORS, erase_from_runs
+from store.erased_examples import VECTORS
+from store.erased_runs import erase_from_runs
 
 HERS, HIS = "the lift talks to me", "the bus never comes"
 
@@ -19,8 +22,19 @@ def make_run(root: Path, name: str, *texts: str) -> Path:
     (candidate / "split.json").write_text(
         json.dumps({"assignment": {digest(text): "train" for text in texts}})
     )
-    (root / name / VECTORS).write_bytes(b"vectors")
+    np.savez(
+        root / name / VECTORS,
+        space=np.array("s"),
+        digests=np.array([digest(text) for text in texts]),
+        vectors=np.eye(len(texts), dtype=np.float16),
+    )
     return root / name
+
+
+def digests_in(run: Path) -> list[str]:
+    with np.load(run / VECTORS) as kept:
+        assert len(kept["vectors"]) == len(kept["digests"])
+        return list(kept["digests"].tolist())
 
 
 def test_her_texts_leave_every_file_of_every_run_and_his_stay(tmp_path: Path) -> None:
@@ -31,11 +45,11 @@ def test_her_texts_leave_every_file_of_every_run_and_his_stay(tmp_path: Path) ->
         "one/candidate/split.json": 1,
         "one/candidate/train.jsonl": 1,
         "one/labels.jsonl": 1,
+        "one/vectors.npz": 1,
     }
     assert HERS not in "".join(file.read_text() for file in tmp_path.rglob("*.json*"))
     assert HIS in (with_her / "labels.jsonl").read_text()
-    assert not (with_her / VECTORS).exists()
-    assert (without_her / VECTORS).exists()
+    assert digests_in(with_her) == digests_in(without_her) == [digest(HIS)]
     assert not list(tmp_path.rglob(".draft-*"))
     assert erase_from_runs(tmp_path, {digest(HERS)}) == {}
 
@@ -43,7 +57,7 @@ def test_her_texts_leave_every_file_of_every_run_and_his_stay(tmp_path: Path) ->
 def test_a_dry_run_counts_the_same_and_changes_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path, "one", HERS)
     before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
-    assert sum(erase_from_runs(tmp_path, {digest(HERS)}, dry_run=True).values()) == 3
+    assert sum(erase_from_runs(tmp_path, {digest(HERS)}, dry_run=True).values()) == 4
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 

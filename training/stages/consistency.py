@@ -16,7 +16,8 @@ from training.label_consistency import check_consistency
 from training.lineage import carried_over, examples_of, read_retired
 from training.stages.label_gate import read_counted
 from training.stages.run import Exit, GateClosed, Report, RunFolder, run_alone
-from training.stages.vectors import remembering_encoder
+from training.stages.vectors import open_vectors
+from training.vectors import FILE
 
 SUSPECTS = "suspects.jsonl"
 
@@ -29,11 +30,13 @@ def consistency(run: RunFolder, settings: Settings, report: Report) -> None:
         return
     registry = Registry(open_store(settings.artifacts_root))
     sides = examples_of(registry, order.champion, cache_dir=settings.home_dir / "cache")
+    vectors = open_vectors(run, settings, report=report)
     decision = check_consistency(
         read_counted(run),
         earlier=carried_over(sides["train"], labels=read_labels(), retired=read_retired()),
-        encode=remembering_encoder(run, settings=settings, report=report),
+        encode=vectors.encode,
     )
+    vectors.write(run.path / FILE)
     with (run.path / SUSPECTS).open("w") as file:
         for suspect in decision.suspects:
             file.write(json.dumps(asdict(suspect), ensure_ascii=False) + "\n")

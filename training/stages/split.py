@@ -14,32 +14,34 @@ from contracts.text import digest
 from store.artifacts import open_store
 from store.redaction import redact
 from store.registry import Registry
-from training.examples import Example, read_labels, write_examples
+from training.examples import Example, read_labels
 from training.lineage import assigned, carried_over, examples_of, judging_texts, read_retired
+from training.sides import write_sides
 from training.split import SIDES, Side, Split
 from training.split import split as split_examples
 from training.stages.label_gate import read_counted
 from training.stages.run import Report, RunFolder, run_alone
 from training.stages.snapshot import read_dataset_rows
-from training.stages.vectors import remembering_encoder
+from training.stages.vectors import open_vectors
+from training.vectors import KnownVectors
 
 
 def split(run: RunFolder, settings: Settings, report: Report) -> None:
     """Assign every example to its side for good. Raises DataError and ArtifactError."""
     order = run.order
     run.candidate.mkdir(exist_ok=True)
+    vectors = open_vectors(run, settings, report=report)
     if order.dataset is not None:
-        parts, new = _split_file(run, settings=settings, report=report), 0
+        parts, new = _split_file(run, vectors=vectors), 0
         labels = _labels_of(parts)
     else:
-        parts, new = _split_hub(run, settings=settings, report=report)
+        parts, new = _split_hub(run, settings=settings, vectors=vectors, report=report)
         labels = list(read_labels())
+    write_sides(run.candidate, parts, vectors=vectors)
     for side in SIDES:
-        write_examples(run.candidate / f"{side}.jsonl", parts.side(side))
         if parts.missing[side]:
             report(f"split: {side} has no example of {', '.join(parts.missing[side])}")
     artifact = parts.artifact()
-    (run.candidate / "split.json").write_text(json.dumps(artifact, indent=1) + "\n")
     run.write(
         "split",
         {key: value for key, value in artifact.items() if key != "assignment"}
@@ -53,7 +55,9 @@ def split(run: RunFolder, settings: Settings, report: Report) -> None:
     )
 
 
-def _split_hub(run: RunFolder, *, settings: Settings, report: Report) -> tuple[Split, int]:
+def _split_hub(
+    run: RunFolder, *, settings: Settings, vectors: KnownVectors, report: Report
+) -> tuple[Split, int]:
     registry = Registry(open_store(settings.artifacts_root))
     cache, order = settings.home_dir / "cache", run.order
     labels, retired = read_labels(), read_retired()
@@ -73,14 +77,14 @@ def _split_hub(run: RunFolder, *, settings: Settings, report: Report) -> tuple[S
     parts = split_examples(
         [*kept, *new],
         labels=labels,
-        encode=remembering_encoder(run, settings=settings, report=report),
+        encode=vectors.encode,
         earlier=assigned(registry, cache_dir=cache),
         judging=judging_texts(registry, cache_dir=cache),
     )
     return parts, len(new)
 
 
-def _split_file(run: RunFolder, *, settings: Settings, report: Report) -> Split:
+def _split_file(run: RunFolder, *, vectors: KnownVectors) -> Split:
     """Keep to the sides that the file says; without any, assign them as the hub does."""
     rows = read_dataset_rows(run)
     examples = [row.example for row in rows]
@@ -88,7 +92,7 @@ def _split_file(run: RunFolder, *, settings: Settings, report: Report) -> Split:
         return split_examples(
             examples,
             labels=sorted({e.intent for e in examples}),
-            encode=remembering_encoder(run, settings=settings, report=report),
+            encode=vectors.encode,
             earlier={row.example.digest: row.side for row in rows if row.side is not None},
         )
     chosen: dict[Side, tuple[Example, ...]] = {
