@@ -122,7 +122,7 @@ def finish_candidate(
         kind=making.kind,
         labels=tuple(labels),
         temperature=1.0,
-        backbone=f"{BACKBONE}@{start_revision()}",
+        backbone=_backbone_name(making.config),
         dataset=dict(making.dataset),
         split=dict(making.split),
         seed=making.config.seed,
@@ -163,6 +163,12 @@ def finish_candidate(
 
 def _write(folder: Path, manifest: Manifest) -> None:
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2) + "\n")
+
+
+def _backbone_name(config: TrainingConfig) -> str:
+    """Return the network and the weights that it began with."""
+    began_with = f"{BACKBONE}@{start_revision()}"
+    return began_with if config.backbone == "distilbert" else f"{config.backbone} from {began_with}"
 
 
 def _code_commit() -> str:
