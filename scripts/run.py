@@ -107,7 +107,17 @@ def bring_up(
     with step("deploying the graph (serve_config.yaml)") as say:
         cluster.deploy(overrides=overrides, progress=say)
         cluster.wait_until_ready()
-    return Hub(settings, cluster, postgres)
+    hub = Hub(settings, cluster, postgres)
+    _say_where(hub, stack)
+    return hub
+
+
+def _say_where(hub: Hub, stack: ExitStack) -> None:
+    """Let scripts and jobs beside find it (training.beside), for as long as it runs."""
+    file = hub.settings.home_dir / "hub.json"
+    stack.callback(file.unlink, missing_ok=True)
+    said = {"http": hub.cluster.http_url, "dashboard": hub.cluster.dashboard_url}
+    file.write_text(json.dumps({**said, "pid": os.getpid()}))
 
 
 def _stop(cluster: LocalCluster, step: Step) -> None:
@@ -129,9 +139,6 @@ def _announce(hub: Hub) -> None:
         f'  ask        make ask Q="where can i get a flu shot"\n'
         f"  logs       {cluster.temp_dir}/session_latest/logs/serve\n"
     )
-    (hub.settings.home_dir / "hub.json").write_text(
-        json.dumps({"http": url, "dashboard": cluster.dashboard_url, "pid": os.getpid()})
-    )
 
 
 def main() -> int:
@@ -147,7 +154,6 @@ def main() -> int:
             hub = bring_up(settings, stack, step=step)
             console.print(f"[green]answering after {time.monotonic() - since:.1f} s[/]\n")
             _announce(hub)
-            stack.callback((settings.home_dir / "hub.json").unlink, missing_ok=True)
             with hub.cluster.beside("training.memory_watch"):
                 hub.cluster.watch()
     except KeyboardInterrupt:
