@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     backbone: Literal["distilbert", "mobilebert"] = Field(
         default="distilbert", description="The network that a retraining trains."
     )
+    mobilebert: str | None = Field(
+        default=None,
+        description="A pretrained MobileBERT: a folder, or google/mobilebert-uncased where it can"
+        " be fetched; unset: a small one is cut from the default network.",
+    )
     replay_share: float = Field(
         default=0.5, ge=0, le=1, description="Of what the champion learned, how much is replayed."
     )

@@ -34,3 +34,5 @@ class TrainingConfig:
     bf16: bool | None = None
     """None: where the processor multiplies in bfloat16 by itself; elsewhere it would be slower."""
     backbone: Backbone = "distilbert"
+    pretrained: str | None = None
+    """A pretrained MobileBERT's folder or model hub id; None: one is cut from the default."""

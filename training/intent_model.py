@@ -1,6 +1,7 @@
 """The network that is trained: a backbone, its tokens' mean, one linear layer."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,10 +131,17 @@ class DistilBertIntents(IntentModel):
 
 
 def new_model(config: TrainingConfig, *, labels: int) -> IntentModel:
-    """Return the pretrained backbone that `config` names, with a random head of `labels` rows."""
-    if config.backbone != "distilbert":
-        raise ArtifactError(f"There is no backbone {config.backbone} here.")
-    return DistilBertIntents(labels, dropout=config.dropout)
+    """Return the pretrained backbone that `config` names, with a random head of `labels` rows.
+
+    Raises ArtifactError when its weights cannot be had.
+    """
+    if config.backbone == "distilbert":
+        return DistilBertIntents(labels, dropout=config.dropout)
+    from training.mobilebert import cut_from, pretrained
+
+    if config.pretrained is not None:
+        return pretrained(config.pretrained, labels=labels, dropout=config.dropout)
+    return cut_from(DistilBertIntents(labels), dropout=config.dropout)
 
 
 def read_model(weights: Path, *, labels: int, config: TrainingConfig) -> IntentModel:
@@ -141,11 +149,23 @@ def read_model(weights: Path, *, labels: int, config: TrainingConfig) -> IntentM
 
     Raises ArtifactError when the file holds another backbone or another number of intents.
     """
-    model = new_model(config, labels=labels)
     try:
-        model.load_state_dict(load_file(weights), strict=True)
+        held = load_file(weights)
+        model = _bare_model(config, labels=labels, weights=held)
+        model.load_state_dict(held, strict=True)
     except (OSError, RuntimeError) as error:
         raise ArtifactError(
             f"{weights} is not a {config.backbone} of {labels} intents: {error}"
         ) from error
     return model.eval()
+
+
+def _bare_model(
+    config: TrainingConfig, *, labels: int, weights: Mapping[str, torch.Tensor]
+) -> IntentModel:
+    """Return a model into which `weights` should fit; its own do not count."""
+    if config.backbone == "distilbert":
+        return DistilBertIntents(labels, dropout=config.dropout)
+    from training.mobilebert import shaped_like
+
+    return shaped_like(weights, dropout=config.dropout)

@@ -55,7 +55,12 @@ def train(run: RunFolder, settings: Settings, report: Report) -> None:
     else:
         chosen = choose(sides["train"], new=read_counted(run), share=settings.replay_share)
         config = GO_ON
-    config = replace(config, backbone=settings.backbone, seed=settings.train_seed)
+    config = replace(
+        config,
+        backbone=settings.backbone,
+        pretrained=settings.mobilebert if settings.backbone == "mobilebert" else None,
+        seed=settings.train_seed,
+    )
     scaling = Scaling.of(settings)
     report(
         f"train: {len(chosen.new):,} new and {len(chosen.replayed):,} replayed queries,"
