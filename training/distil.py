@@ -33,7 +33,7 @@ from training.candidate import GOLDEN_FILE
 from training.config import TrainingConfig
 from training.distillation import Lesson, distil
 from training.evaluate import read_golden
-from training.examples import examples_digest, write_examples
+from training.examples import examples_digest
 from training.intent_model import DistilBertIntents, read_model
 from training.lineage import examples_of, judging_texts
 from training.mobilebert import cut_from
@@ -43,9 +43,13 @@ from training.stages.gate import gate
 from training.stages.publish import publish
 from training.stages.run import Report, RunFolder, begin_run, ended, say
 from training.unlabelled import sentences_of, teaching_texts
+from training.vectors import FILE
 
 NICENESS: Final = 10
 MOST_LOGGED: Final = 50_000
+HANDED_ON: Final = ("split.json", *(f"{side}.jsonl" for side in SIDES), FILE)
+"""What a version keeps of its examples: the small one's are the champion's."""
+
 MOBILEBERT: Final = TrainingConfig(backbone="mobilebert")
 
 
@@ -59,7 +63,8 @@ def teach(run: RunFolder, settings: Settings, report: Report, *, lesson: Lesson)
     registry = Registry(open_store(settings.artifacts_root))
     cache = settings.home_dir / "cache"
     manifest = registry.manifest(champion)
-    folder = registry.fetch(champion, cache_dir=cache, only=["model.safetensors", "split.json"])
+    handed_on = [name for name in HANDED_ON if name in manifest.files]
+    folder = registry.fetch(champion, cache_dir=cache, only=["model.safetensors", *handed_on])
     sides = examples_of(registry, champion, cache_dir=cache)
     teacher = read_model(
         folder / "model.safetensors", labels=len(manifest.labels), config=TrainingConfig()
@@ -67,9 +72,8 @@ def teach(run: RunFolder, settings: Settings, report: Report, *, lesson: Lesson)
     if not isinstance(teacher, DistilBertIntents):
         raise ArtifactError(f"{champion} is no DistilBERT: there is nothing to be made smaller.")
     run.candidate.mkdir()
-    shutil.copyfile(folder / "split.json", run.candidate / "split.json")
-    for side in SIDES:
-        write_examples(run.candidate / f"{side}.jsonl", sides[side])
+    for name in handed_on:
+        shutil.copyfile(folder / name, run.candidate / name)
     judges = chain(
         judging_texts(registry, cache_dir=cache),
         (example.text for example in sides["validation"]),

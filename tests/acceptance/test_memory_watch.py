@@ -1,7 +1,6 @@
 """A classifier over its memory limit gives way to a smaller one, and no query notices."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,7 @@ LOWERED_BYTES = 1_000_000
 
 @pytest.fixture
 def registry(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """The hub's registry, with the hub found as the watch finds it; its champion is put back."""
-    home = hub.settings.home_dir
-    said = {"http": hub.cluster.http_url, "dashboard": hub.cluster.dashboard_url}
-    (home / "hub.json").write_text(json.dumps({**said, "pid": os.getpid()}))
+    """The hub's registry, with the watch's limit lowered; its champion is put back."""
     settings = hub.settings.model_copy(update={"memory_limit_bytes": LOWERED_BYTES})
     for name, value in hub_environment(settings).items():
         monkeypatch.setenv(name, value)
@@ -36,7 +32,6 @@ def registry(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     yield registry
     if held(hub)["champion"] != champion.version:
         swap(hub, registry, champion.version)
-    (home / "hub.json").unlink()
 
 
 def classifier_pids(hub: Hub) -> dict[str, int]:
