@@ -167,7 +167,7 @@ def _write(folder: Path, manifest: Manifest) -> None:
 
 def _backbone_name(config: TrainingConfig) -> str:
     """Return the network and the weights that it began with."""
-    began_with = f"{BACKBONE}@{start_revision()}"
+    began_with = config.pretrained or f"{BACKBONE}@{start_revision()}"
     return began_with if config.backbone == "distilbert" else f"{config.backbone} from {began_with}"
 
 
