@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from contracts.errors import ArtifactError
 from contracts.records import IntentProbability, Prediction
 from models.confidence import read_calibration
+from models.finite import require_finite_weights
 from models.session import Batch, Feeds, open_session, open_tokenizer, prepare
 
 CONFIDENCE_DECIMALS = 4
@@ -21,7 +22,8 @@ class IntentClassifier:
         """Open `model.onnx`, `tokenizer.json` and `manifest.json` of a version's folder.
 
         Raises ArtifactError when the graph's outputs do not match the manifest's labels, the
-        calibration does not fit them, or a forward pass gives something else than finite numbers.
+        calibration does not fit them, or a weight, or what a forward pass gives, is something else
+        than a finite number.
         """
         manifest = json.loads((folder / "manifest.json").read_text())
         self.version: str = manifest["version"]
@@ -29,6 +31,7 @@ class IntentClassifier:
         self.calibration = read_calibration(manifest)
         self._max_batch = max_batch
         self._tokenizer = open_tokenizer(folder / "tokenizer.json")
+        require_finite_weights(folder / "model.onnx")
         self._session = open_session(folder / "model.onnx", threads=threads)
         self._prove_one_pass()
 

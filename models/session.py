@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,13 @@ def open_session(onnx_file: Path, *, threads: int = 1) -> onnxruntime.InferenceS
 
 def open_tokenizer(tokenizer_file: Path) -> Tokenizer:
     """Open a tokenizer that cuts at MAX_TOKENS and does not pad: padding belongs to the batch."""
-    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    return _tokenizer_of(tokenizer_file.read_text(encoding="utf-8"))
+
+
+# Versions come with the same one, and reading it keeps every other thread waiting for 30 ms.
+@lru_cache(maxsize=1)
+def _tokenizer_of(document: str) -> Tokenizer:
+    tokenizer = Tokenizer.from_str(document)
     tokenizer.no_padding()
     tokenizer.enable_truncation(MAX_TOKENS)
     return tokenizer
