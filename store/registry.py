@@ -90,6 +90,13 @@ class Manifest(_Document):
     """What left its files later, because a person was erased. The metrics are of before."""
     created_at: datetime
 
+    @property
+    def stopped_because(self) -> str | None:
+        """Why the regression gate stopped it, in words; None for a version that may serve."""
+        if self.gate is None or self.gate["passed"]:
+            return None
+        return "; ".join(self.gate.get("reasons", ["no reason was kept"]))
+
 
 class Promotion(_Document):
     """One move of the champion. `sequence` counts from 1; `previous` is None for the first."""

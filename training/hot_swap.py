@@ -20,6 +20,8 @@ from training.examples import Example
 
 APPLICATION: Final = "hub"
 CLASSIFIER: Final = "Classifier"
+_KEPT: Final = ("proxy_location", "http_options", "grpc_options", "target_capacity")
+"""What Serve is told beside the applications."""
 _POLL_S: Final = 0.25
 
 Report = Callable[[str], None]
@@ -54,26 +56,51 @@ def hot_swap(
     Every replica must report it; then the golden set is asked through the live ingress, and each
     answer must come from `version` and have its mandatory intent. `session_token` is the session
     that asks, so that its queries count as nobody's. Raises SwapFailed with the reason when
-    anything is missing: then neither champion nor answers have changed.
+    anything is missing, or the regression gate stopped it: then neither champion nor answers have
+    changed.
     """
     patience = patience or Patience()
+    _require_passed(registry, version)
     expected = registry.champion()
     with _clients(hub, patience=patience) as (ingress, dashboard):
         try:
             report(f"swap: every replica is to hold {version}")
             _want(dashboard, version)
-            replicas = _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
+            replicas = _wait_until_held(
+                ingress, dashboard, version, timeout_s=patience.load_s, report=report
+            )
             report(f"swap: {replicas} replicas hold it; asking the golden set")
             _ask_golden(ingress, golden, version=version, session_token=session_token)
             champion = registry.move_champion(version, expected=expected, who=who, why=why)
-        except (HubError, httpx.HTTPError) as error:
+        except (HubError, httpx.HTTPError, KeyboardInterrupt) as error:
             _go_back(ingress, dashboard, registry, patience=patience, report=report)
-            raise SwapFailed(str(error)) from error
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise SwapFailed(_reason(error)) from error
+        report(f"swap: {version} is the champion")
         # From here on null means the same version: a replica that starts later finds it by itself.
-        _want(dashboard, None)
-        _wait_until_held(ingress, version, timeout_s=patience.load_s, report=report)
-    report(f"swap: {version} is the champion")
+        try:
+            _want(dashboard, None)
+            _wait_until_held(ingress, dashboard, version, timeout_s=patience.load_s, report=report)
+        except (HubError, httpx.HTTPError) as error:
+            report(
+                f"swap: Serve could not be told to follow the champion from now on ({error}). It"
+                f" serves {version} all the same, until the next promotion or start tells it."
+            )
     return champion
+
+
+def _reason(error: BaseException) -> str:
+    return error.detail if isinstance(error, SwapFailed) else str(error) or repr(error)
+
+
+def _require_passed(registry: Registry, version: str) -> None:
+    try:
+        stopped_because = registry.manifest(version).stopped_because
+    except HubError as error:
+        raise SwapFailed(str(error)) from error
+    if stopped_because is not None:
+        raise SwapFailed(f"The regression gate stopped {version}: {stopped_because}.")
 
 
 @contextmanager
@@ -100,7 +127,7 @@ def live_config(details: dict[str, Any]) -> dict[str, Any]:
     ]
     if all(one["name"] != APPLICATION for one in applications):
         raise SwapFailed(f"Serve runs no application {APPLICATION!r}; start the hub first.")
-    kept = {key: details[key] for key in ("proxy_location", "http_options") if details.get(key)}
+    kept = {key: details[key] for key in _KEPT if details.get(key) is not None}
     return {**kept, "applications": applications}
 
 
@@ -122,18 +149,27 @@ def with_version(config: dict[str, Any], version: str | None) -> dict[str, Any]:
 
 def _want(dashboard: httpx.Client, version: str | None) -> None:
     """Change the one field. Read each time anew: an operator may have changed others meanwhile."""
-    details = dashboard.get("/api/serve/applications/")
-    details.raise_for_status()
-    config = with_version(live_config(details.json()), version)
+    config = with_version(live_config(_details(dashboard)), version)
     dashboard.put("/api/serve/applications/", json=config).raise_for_status()
 
 
+def _details(dashboard: httpx.Client) -> dict[str, Any]:
+    details = dashboard.get("/api/serve/applications/").raise_for_status()
+    return dict(details.json())
+
+
 def _wait_until_held(
-    ingress: httpx.Client, version: str, *, timeout_s: float, report: Report
+    ingress: httpx.Client,
+    dashboard: httpx.Client,
+    version: str,
+    *,
+    timeout_s: float,
+    report: Report,
 ) -> int:
     """Wait until every replica holds `version`, and return how many there are.
 
-    Raises SwapFailed as soon as a replica says that it cannot load it, or in `timeout_s`.
+    Every one that Serve lists, those that start or take no traffic just now among them. Raises
+    SwapFailed as soon as a replica says that it cannot load it, or in `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     said = ""
@@ -145,15 +181,26 @@ def _wait_until_held(
         for one in replicas:
             if one["error"] and one["wanted"] == version:
                 raise SwapFailed(f"A replica cannot load {version}: {one['error']}")
-        holding = len([one for one in replicas if one["version"] == one["wanted"] == version])
-        line = f"swap: {holding} of {len(replicas)} replicas hold {version}"
+        holding = {one["replica"] for one in replicas if one["version"] == one["wanted"] == version}
+        listed = _replicas(dashboard) if holding else set()
+        line = f"swap: {len(holding)} of {len(listed) or len(replicas)} replicas hold {version}"
         if line != said:
             report(line)
             said = line
-        if replicas and holding == len(replicas):
-            return holding
+        if listed and listed <= holding:
+            return len(listed)
         time.sleep(_POLL_S)
     raise SwapFailed(f"Not all replicas held {version} within {timeout_s:.0f} s: {said}")
+
+
+def _replicas(dashboard: httpx.Client) -> set[str]:
+    """Return the names of the classifier's replicas, but for those that Serve is stopping."""
+    deployments = _details(dashboard)["applications"][APPLICATION]["deployments"]
+    return {
+        one["replica_id"]
+        for one in deployments[CLASSIFIER]["replicas"]
+        if one["state"] != "STOPPING"
+    }
 
 
 def _ask_golden(
@@ -190,7 +237,9 @@ def _go_back(
     report(f"swap: failed, going back to {champion.version}")
     try:
         _want(dashboard, None)
-        _wait_until_held(ingress, champion.version, timeout_s=patience.load_s, report=report)
+        _wait_until_held(
+            ingress, dashboard, champion.version, timeout_s=patience.load_s, report=report
+        )
     except (HubError, httpx.HTTPError) as error:
         report(
             f"swap: Serve could not be told so ({error}). The champion is {champion.version} still;"

@@ -75,8 +75,8 @@ def promote(
     manifest, champion = registry.manifest(version), registry.champion()
     if champion is not None and champion.version == version:
         raise NotPromoted(f"{version} is the champion already.")
-    if manifest.gate is not None and not manifest.gate["passed"]:
-        raise NotPromoted(f"The gate stopped {version}: {'; '.join(manifest.gate['reasons'])}.")
+    if manifest.stopped_because is not None:
+        raise NotPromoted(f"The gate stopped {version}: {manifest.stopped_because}.")
     verify(registry, version)
     from training.candidate import GOLDEN_FILE  # torch comes with it; the other commands need none
 
