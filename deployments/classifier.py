@@ -8,14 +8,14 @@ from typing import Any
 
 from ray import serve
 
-from contracts.errors import ArtifactError, HubError
+from contracts.errors import ArtifactError
 from contracts.records import Prediction
 from contracts.settings import Settings
 from deployments.metrics import metrics
-from deployments.replica import LimitedMemory, log_as_serve, replica_name
+from deployments.replica import LimitedMemory, give_memory_back, log_as_serve, replica_name
 from models.classifier import IntentClassifier
 from store.artifacts import open_store
-from store.registry import Registry
+from store.registry import SERVED_FILES, Registry
 
 SWAP_NICENESS = 10
 
@@ -33,22 +33,23 @@ class VersionHolder:
         """Load the champion. Raises ArtifactError without one: no replica without a model."""
         self._registry = registry
         self._cache_dir = cache_dir
-        self._changed = threading.Condition()
+        self._told = threading.Condition()
+        self._news: list[str | None] = []
         self.error: str | None = None
         self.wanted: str = self._champion()
         self.current = self._load(self.wanted)
+        give_memory_back()
         self._thread = threading.Thread(target=self._follow, name="swap", daemon=True)
         self._thread.start()
 
     def want(self, version: str | None) -> None:
         """Note the wanted version (None: the champion) and return; the thread does the rest."""
-        with self._changed:
-            try:
-                self.wanted = version or self._champion()
-                self.error = None
-            except (HubError, OSError) as error:
-                self.error = f"the champion cannot be read: {error}"
-            self._changed.notify()
+        with self._told:
+            self.error = None
+            if version is not None:
+                self.wanted = version
+            self._news = [version]
+            self._told.notify()
 
     def _champion(self) -> str:
         champion = self._registry.champion()
@@ -57,31 +58,40 @@ class VersionHolder:
         return champion.version
 
     def _load(self, version: str) -> IntentClassifier:
-        folder = self._registry.fetch(version, cache_dir=self._cache_dir)
+        """Return the version, every file of it verified. Raises for anything that is wrong."""
+        stopped_because = self._registry.manifest(version).stopped_because
+        if stopped_because is not None:
+            raise ArtifactError(f"The regression gate stopped {version}: {stopped_because}")
+        folder = self._registry.fetch(version, cache_dir=self._cache_dir, only=SERVED_FILES)
         return IntentClassifier(folder)
 
     def _follow(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SWAP_NICENESS)
         while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self.wanted != self.current.version and not self.error
-                )
-                version = self.wanted
+            with self._told:
+                self._told.wait_for(lambda: self._news)
+                told = self._news.pop()
+            version = told or self.wanted
+            reason: str | None = None
             try:
-                loaded = self._load(version)
+                version = told or self._champion()
+                if version != self.current.version:
+                    self._swap(self._load(version))
             except Exception as error:  # any reason keeps the old model and is reported
                 log.exception("swap to %s failed; %s stays", version, self.current.version)
                 metrics().swaps.inc(1, {"result": "failed"})
-                with self._changed:
-                    if self.wanted == version:
-                        self.error = f"{type(error).__name__}: {error}"
-                continue
-            metrics().model_version.set(0, {"version": self.current.version})
-            metrics().model_version.set(1, {"version": version})
-            self.current = loaded
-            metrics().swaps.inc(1, {"result": "swapped"})
-            log.info("now serving %s", version)
+                reason = f"{type(error).__name__}: {error}"
+            give_memory_back()
+            with self._told:
+                if not self._news:  # else this is not what is wanted any more
+                    self.wanted, self.error = version, reason
+
+    def _swap(self, loaded: IntentClassifier) -> None:
+        metrics().model_version.set(0, {"version": self.current.version})
+        metrics().model_version.set(1, {"version": loaded.version})
+        self.current = loaded
+        metrics().swaps.inc(1, {"result": "swapped"})
+        log.info("now serving %s", loaded.version)
 
 
 @serve.deployment

@@ -1,5 +1,6 @@
 """What a replica knows of itself: its name, its memory, its log."""
 
+import ctypes
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,13 @@ def resident_bytes() -> int:
     """Return this process's resident memory, in bytes (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * _PAGE_BYTES
+
+
+def give_memory_back() -> None:
+    """Let the kernel have what was freed here and is kept for later: a model's memory (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def report_memory(deployment: str) -> int:
