@@ -4,7 +4,7 @@ import contextlib
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,29 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.swap_candidates import (
+    Damage,
+    Said,
+    lose_a_label,
+    make_weights_nan,
+    publish_shifted,
+    says,
+    steady,
+    truncate_published,
+)
 from scripts.run import Hub
 from store.artifacts import open_store
-from store.registry import Registry
+from store.registry import SERVED_FILES, Registry
 from tests.live_hub import client_of
 from training.beside import Hub as Address
 from training.beside import simulated_session
 from training.candidate import GOLDEN_FILE
 from training.evaluate import read_golden
+from training.examples import Example
 from training.hot_swap import SwapFailed, hot_swap
 
-TEXTS = [example.text for example in read_golden(GOLDEN_FILE)]
+GOLDEN = read_golden(GOLDEN_FILE)
+TEXTS = [example.text for example in GOLDEN]
 
 
 @pytest.fixture
@@ -43,13 +55,20 @@ def publish(registry: Registry, folder: Path, **changes: Any) -> str:
     return registry.publish(folder / "candidate")
 
 
-def swap(hub: Hub, registry: Registry, version: str) -> str:
+@pytest.fixture
+def base(hub: Hub, registry: Registry) -> Path:
+    """The folder of the version that serves."""
+    champion = registry.champion()
+    assert champion is not None
+    return registry.fetch(champion.version, cache_dir=hub.settings.home_dir, only=SERVED_FILES)
+
+
+def swap(hub: Hub, registry: Registry, version: str, *, golden: list[Example] = GOLDEN) -> str:
     address = Address(
         url=hub.cluster.http_url,
         dashboard_url=hub.cluster.dashboard_url,
         token=hub.cluster.token_file.read_text().strip(),
     )
-    golden = read_golden(GOLDEN_FILE)
     champion = hot_swap(
         version,
         hub=address,
@@ -64,11 +83,21 @@ def swap(hub: Hub, registry: Registry, version: str) -> str:
 
 @dataclass
 class Load:
-    """What clients saw: every status, which versions answered, the types of /v1/models."""
+    """What clients saw: every status, and every answer as text, version, intent."""
 
     statuses: set[int] = field(default_factory=set)
-    versions: list[str] = field(default_factory=list)
-    models_types: set[str] = field(default_factory=set)
+    answers: list[tuple[str, str, str]] = field(default_factory=list)
+    models_statuses: set[int] = field(default_factory=set)
+
+    @property
+    def versions(self) -> list[str]:
+        return [version for _, version, _ in self.answers]
+
+    def impostors(self, said: Mapping[str, Mapping[str, Said]]) -> list[tuple[str, str, str]]:
+        """Return the answers that the version they name does not give, of the texts in `said`."""
+        known = [one for one in self.answers if one[0] in said[one[1]]]
+        assert known
+        return [one for one in known if said[one[1]][one[0]][0] != one[2]]
 
 
 @contextlib.contextmanager
@@ -77,14 +106,15 @@ def asked_meanwhile(hub: Hub, *, clients: int = 2) -> Iterator[Load]:
 
     def ask() -> None:
         with client_of(hub) as client:
-            for text in iter(lambda: TEXTS[len(seen.versions) % len(TEXTS)], None):
-                if is_over.is_set():
-                    return
-                response = client.post("/v1/query", json={"text": text})
+            while not is_over.is_set():
+                text = TEXTS[len(seen.answers) % len(TEXTS)]
+                # However busy the machine is, only a swap may make an answer partial.
+                question = {"text": text, "deadline_ms": 10_000}
+                response = client.post("/v1/query", json=question)
                 seen.statuses.add(response.status_code)
-                # 503 while the only replica takes no calls: a problem document, too.
-                seen.models_types.add(client.get("/v1/models").headers["content-type"])
-                seen.versions.append(response.json()["model_version"])
+                seen.models_statuses.add(client.get("/v1/models").status_code)
+                answer = response.json()
+                seen.answers.append((text, answer["model_version"], answer["intent"]))
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
     for thread in threads:
@@ -116,30 +146,45 @@ def replica_ids(hub: Hub) -> set[str]:
     return {one["replica_id"] for d in deployments.values() for one in d["replicas"]}
 
 
-def test_a_good_candidate_takes_over_and_no_query_notices(
-    hub: Hub, registry: Registry, tmp_path: Path
+def test_a_good_candidate_takes_over_and_back_and_no_query_notices(
+    hub: Hub, registry: Registry, base: Path
 ) -> None:
-    before, version = replica_ids(hub), publish(registry, tmp_path)
+    before, serving = replica_ids(hub), held(hub)["champion"]
+    assert isinstance(serving, str)
+    version = publish_shifted(registry, base, number=1)
+    folder = registry.fetch(version, cache_dir=base, only=SERVED_FILES)
+    proving = steady(base, TEXTS)
+    said = {serving: says(base, proving), version: says(folder, proving)}
+    golden = [Example(text, intent) for text, (intent, _) in said[version].items()]
     with asked_meanwhile(hub) as seen:
-        assert swap(hub, registry, version) == version
-    assert seen.statuses == {httpx.codes.OK}
-    assert seen.models_types <= {"application/json", "application/problem+json"}
-    changes = [b for a, b in zip(seen.versions, seen.versions[1:], strict=False) if a != b]
-    assert set(seen.versions) <= {"v3", version}
-    assert changes[-1] == version
-    assert held(hub)["champion"] == version
+        assert swap(hub, registry, version, golden=golden) == version
+        assert held(hub)["champion"] == version
+        assert swap(hub, registry, serving) == serving
+    assert seen.statuses == seen.models_statuses == {httpx.codes.OK}
+    # A version of None would be an answer without a model.
+    assert set(seen.versions) == {serving, version}
+    assert seen.impostors(said) == []
     assert wanted(hub) is None
     assert replica_ids(hub) == before  # nothing was started anew
 
 
-def test_a_damaged_artifact_changes_nothing(hub: Hub, registry: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (None, "not the file that was published"),
+        (lose_a_label, "22 scores for 21 labels"),
+        (make_weights_nan, "not a number"),
+    ],
+    ids=["a truncated file", "a label too few", "weights that are not numbers"],
+)
+def test_a_corrupt_artifact_changes_nothing(
+    damage: Damage | None, reason: str, hub: Hub, registry: Registry, base: Path
+) -> None:
     serving = held(hub)["champion"]
-    version = publish(registry, tmp_path)
-    model = Path(hub.settings.artifacts_root) / "models" / version / "model.onnx"
-    damaged = model.read_bytes()[:1000]
-    model.unlink()
-    model.write_bytes(damaged)
-    with asked_meanwhile(hub) as seen, pytest.raises(SwapFailed, match="cannot load"):
+    version = publish_shifted(registry, base, number=2, damage=damage)
+    if damage is None:
+        truncate_published(Path(hub.settings.artifacts_root), version)
+    with asked_meanwhile(hub) as seen, pytest.raises(SwapFailed, match=reason):
         swap(hub, registry, version)
     assert seen.statuses == {httpx.codes.OK}
     assert set(seen.versions) == {serving}
@@ -148,18 +193,27 @@ def test_a_damaged_artifact_changes_nothing(hub: Hub, registry: Registry, tmp_pa
 
 
 def test_a_candidate_that_misses_a_golden_query_live_goes_back(
-    hub: Hub, registry: Registry, tmp_path: Path
+    hub: Hub, registry: Registry, base: Path
 ) -> None:
     serving = held(hub)["champion"]
-    assert isinstance(serving, str)
-    labels = list(registry.manifest(serving).labels)
-    version = publish(registry, tmp_path, labels=[*labels[1:], labels[0]])
+    version = publish_shifted(registry, base, number=3)
     with asked_meanwhile(hub) as seen, pytest.raises(SwapFailed, match="it must be"):
         swap(hub, registry, version)
     assert seen.statuses == {httpx.codes.OK}
     answer = held(hub)
     assert answer["champion"] == serving
     assert {one["version"] for one in answer["replicas"]} == {serving}  # type: ignore[attr-defined]
+
+
+def test_a_version_that_the_gate_stopped_is_served_by_nobody(
+    hub: Hub, registry: Registry, base: Path
+) -> None:
+    serving = held(hub)["champion"]
+    stopped = publish_shifted(registry, base, number=4, stopped_because=["golden queries lost"])
+    with pytest.raises(SwapFailed, match=f"stopped {stopped}: golden queries lost"):
+        swap(hub, registry, stopped)
+    assert held(hub)["champion"] == serving
+    assert wanted(hub) is None
 
 
 def test_a_version_that_is_not_there_changes_nothing(hub: Hub, registry: Registry) -> None:
