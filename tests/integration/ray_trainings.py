@@ -1,7 +1,8 @@
-"""A program of test_ray_train: `FOLDER few` trains some queries on a Ray of its own in four ways,
-`FOLDER all` trains all of the project's in two.
+"""A program of test_ray_train: `FOLDER few` trains some queries on a Ray of its own in three ways,
+`FOLDER all` trains all of the project's in one.
 
-Prints one line of JSON. `killed` begins like `alone`, and its worker is killed in an epoch.
+Prints one line of JSON. `plain` is the same training in this process, without Ray; that of
+`killed` has its worker killed in an epoch.
 """
 
 import contextlib
@@ -12,9 +13,11 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save_file
 
 from contracts.errors import HubError
 from tests.training_samples import INTENTS, QUICK, few_checks, few_queries
@@ -24,6 +27,7 @@ from training.ray_job import connected
 from training.ray_train import TrainedOnRay, train_on_ray
 from training.scaling import Scaling
 from training.split import hashed_side
+from training.train import train
 from training.warm_start import WarmStart
 
 CONFIG = replace(QUICK, batch=2, epochs=2)
@@ -87,20 +91,31 @@ class Run:
         os.kill(self.pid, signal.SIGKILL)
 
 
-def twice(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """Train the same once without and once with a kill."""
-    alone = Run(folder, "alone").train(**given)
-    killed = Run(folder, "killed")
-    threading.Thread(target=killed.kill_in_second_epoch, daemon=True).start()
-    return {"alone": alone, "killed": killed.train(**given)}
+def plain(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """Train in this process."""
+    examples, config = given["examples"], replace(given["config"], threads=1)
+    rest = {name: given[name] for name in ("validation", "labels")}
+    trained = train(examples, config=config, report=lambda line: None, **rest)
+    file = folder / "plain.safetensors"
+    save_file(trained.model.state_dict(), file)
+    return {
+        "epochs": [asdict(epoch) for epoch in trained.epochs],
+        "weights": hashlib.sha256(file.read_bytes()).hexdigest(),
+    }
+
+
+def killed(folder: Path, given: dict[str, Any]) -> dict[str, Any]:
+    run = Run(folder, "killed")
+    threading.Thread(target=run.kill_in_second_epoch, daemon=True).start()
+    return run.train(**given)
 
 
 def few(folder: Path) -> dict[str, Any]:
-    found = twice(folder, FEW)
+    found = {"plain": plain(folder, FEW), "killed": killed(folder, FEW)}
     found["two"] = Run(folder, "two").train(
         **FEW | {"config": replace(CONFIG, batch=16, epochs=1)},
         scaling=Scaling(workers=2, cpus_per_worker=0.5),
-        start=WarmStart(folder / "alone" / "model.safetensors", INTENTS),
+        start=WarmStart(folder / "plain.safetensors", INTENTS),
     )
     found["no room"] = Run(folder, "no-room").train(
         **FEW, scaling=Scaling(workers=3, start_timeout_s=2.0)
@@ -117,7 +132,7 @@ def everything(folder: Path) -> dict[str, Any]:
         "labels": labels,
         "config": TrainingConfig(epochs=3, class_balance=0.5),
     }
-    return twice(folder, given)
+    return {"plain": plain(folder, given), "killed": killed(folder, given)}
 
 
 if __name__ == "__main__":
