@@ -38,6 +38,19 @@ class Load:
     """Further fields of each request, such as `{"top_k": 3}`."""
     timeout_s: float = 30.0
     keep_ids: bool = False
+    keep_answers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One 200 of the measured time: when it was asked (`perf_counter`), and what it said."""
+
+    sent_s: float
+    latency_ms: float
+    text: str
+    model_version: str | None
+    intent: str | None
+    confidence: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +75,8 @@ class LoadReport:
     """CPU that this client itself took, per answer."""
     interaction_ids: tuple[str, ...] = ()
     """With `keep_ids`: of every 200 that was received whole, warm-up included."""
+    answers: tuple[Answer, ...] = ()
+    """With `keep_answers`: in the order in which they came."""
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -100,7 +115,9 @@ class LoadProcess:
         if self._process.returncode != 0:
             raise LoadFailed(complaint.decode(errors="replace").strip()[-2000:])
         document = json.loads(said)
-        return LoadReport(**document | {"interaction_ids": tuple(document["interaction_ids"])})
+        document["interaction_ids"] = tuple(document["interaction_ids"])
+        document["answers"] = tuple(Answer(**one) for one in document["answers"])
+        return LoadReport(**document)
 
     def stop(self) -> LoadReport:
         """End it now and return the report of what was measured until now. Raises LoadFailed."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks.http_reply import Reply, ReplyReader
-from benchmarks.load import Load, LoadReport, percentile
+from benchmarks.load import Answer, Load, LoadReport, percentile
 from benchmarks.questions import read_questions, repeated_questions, unique_questions
 
 REST_S = 0.05
@@ -32,12 +32,13 @@ _STOP = 0
 class _Client:
     """One connection, and the one question that is out on it."""
 
-    __slots__ = ("reader", "sent_s", "session", "socket")
+    __slots__ = ("body", "reader", "sent_s", "session", "socket")
 
     def __init__(self) -> None:
         self.socket: socket.socket | None = None
         self.reader = ReplyReader()
         self.session = b""
+        self.body = ""
         self.sent_s = 0.0
 
 
@@ -60,6 +61,7 @@ class _Run:
         self._latencies_s: list[float] = []
         self._errors: Counter[str] = Counter()
         self._ids: list[str] = []
+        self._answers: list[tuple[float, float, str, bytes]] = []
         self._degraded = 0
         self._asked = 0
         self._measuring = False
@@ -97,6 +99,7 @@ class _Run:
             errors=dict(self._errors),
             client_cpu_ms=cpu_s * 1000 / max(1, len(ordered)),
             interaction_ids=tuple(self._ids),
+            answers=tuple(map(_answer, self._answers)),
         )
 
     def _turn_until(self, end_s: float) -> None:
@@ -115,7 +118,8 @@ class _Run:
                     self._hear(self._clients[descriptor])
 
     def _ask(self, client: _Client) -> None:
-        body = next(self._bodies)
+        client.body = next(self._bodies)
+        body = client.body.encode()
         client.sent_s = time.perf_counter()
         try:
             if client.socket is None:
@@ -152,8 +156,11 @@ class _Run:
 
     def _take(self, client: _Client, reply: Reply) -> None:
         if self._measuring:
-            self._latencies_s.append(time.perf_counter() - client.sent_s)
+            latency_s = time.perf_counter() - client.sent_s
+            self._latencies_s.append(latency_s)
             self._degraded += b'"degraded":[]' not in reply.body
+            if self._load.keep_answers:
+                self._answers.append((client.sent_s, latency_s, client.body, reply.body))
         if not client.session and reply.session:
             client.session = b"X-Hub-Session: %b\r\n" % reply.session
         if self._load.keep_ids:
@@ -189,14 +196,28 @@ class _Run:
                 self._drop(client, why="timeout")
 
 
-def _bodies(load: Load) -> Iterator[bytes]:
+def _bodies(load: Load) -> Iterator[str]:
     questions = read_questions(Path(load.questions))
     texts = (
         unique_questions(questions, first=load.first)
         if load.mix == "unique"
         else repeated_questions(questions, seed=load.first)
     )
-    return (json.dumps({"text": text, **load.options}).encode() for text in texts)
+    return (json.dumps({"text": text, **load.options}) for text in texts)
+
+
+def _answer(kept: tuple[float, float, str, bytes]) -> Answer:
+    """Read what was kept unread, so that reading took nothing from the load."""
+    sent_s, latency_s, question, answer = kept
+    said = json.loads(answer)
+    return Answer(
+        sent_s=sent_s,
+        latency_ms=latency_s * 1000,
+        text=json.loads(question)["text"],
+        model_version=said["model_version"],
+        intent=said["intent"],
+        confidence=said["confidence"],
+    )
 
 
 def _reason(error: OSError) -> str:
