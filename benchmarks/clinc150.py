@@ -36,7 +36,7 @@ from training.examples import Example, examples_digest
 from training.scores import Answered, measure
 
 CONFIG: Final = TrainingConfig(
-    epochs=6, learning_rate=2e-4, head_learning_rate=1e-3, frozen_layers=0
+    epochs=6, patience_epochs=6, learning_rate=2e-4, head_learning_rate=1e-3, frozen_layers=0
 )
 """150 intents of a hundred queries each want the whole encoder, and more steps than the hub's."""
 
