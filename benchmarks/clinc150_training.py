@@ -24,8 +24,8 @@ from training.train import train
 def main() -> None:
     """Train with the hub's own `train`; what validation has in scope chooses the epoch.
 
-    Its out-of-scope queries choose nothing here: a hundred of them are half of the loss, and what
-    the network makes of them is weighed afterwards, when the confidence is fitted.
+    Its out-of-scope queries choose nothing here: 3 in 100 queries are a quarter of the loss and
+    more, and what the network makes of them is weighed afterwards, when the confidence is fitted.
     """
     folder, given = Path(sys.argv[1]), json.loads(sys.argv[2])
     collection = read_clinc150(Path(given["data"]))
