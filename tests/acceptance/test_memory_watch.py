@@ -56,7 +56,9 @@ def test_a_replica_over_the_limit_gives_way_to_a_smaller_version_under_load(
     assert "no MobileBERT version has passed its gate" in said["why"]
     assert list(classifier_pids(hub).values()) == [old_pid]
 
-    smaller = publish(registry, tmp_path, kind="mobilebert-copy", gate={"passed": True})
+    smaller = publish(
+        registry, tmp_path, kind="mobilebert-copy", gate={"passed": True, "reasons": []}
+    )
     with asked_meanwhile(hub) as seen:
         status, said = look(capsys)
     assert (status, said["kind"], said["version"]) == (0, "replaced", smaller)
