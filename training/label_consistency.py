@@ -18,39 +18,23 @@ from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
 
 from contracts.text import digest
 from training.examples import Example
+from training.label_limits import (
+    FAR,
+    FEWEST_TAKEN_OVER,
+    HONEST_PAIR,
+    MOST_CHANCE,
+    MOST_NOISE,
+    MOST_PAIR_SWAPPED,
+    MOST_TAKEN_OVER,
+    SUSPECT_MARGIN,
+)
 from training.least_squares import Columns, Scores, Solved, sums_of
 from training.split import Encode
-
-# What decides, in one place. Chosen on seeds 1000 to 5999 over data/drift (560 labels, 22 intents);
-# the proof in tests/integration/test_label_poison.py draws others.
-MOST_NOISE: Final = 0.15
-"""Half of the noise that must be stopped: people who are wrong in 5 of 100 give about 0.03 here,
-labels of which 30 in 100 are drawn by chance about 0.30."""
-
-MOST_PAIR_SWAPPED: Final = 0.5
-"""Share of two intents' labels that would fit better the other way round. By chance alone it is a
-half; honest drift gave at most 0.34 for the worst of 231 pairs, a swap at least 0.66."""
-
-MOST_TAKEN_OVER: Final = 0.8
-"""Of the queries that look like one intent and are labelled it or one certain other: the share of
-the other. Honest drift gave at most 0.5."""
-
-FEWEST_OF_A_PAIR: Final = 6
-"""An intent with fewer labels tells nothing about a swap."""
-
-FEWEST_TAKEN_OVER: Final = 8
-"""Of an intent that few asked about, five look-alikes of a neighbour have been seen by chance."""
-
-FAR: Final = 0.25
-"""A label is far from its query when a quarter of all intents fit better: honest mistakes confuse
-neighbours, chance does not."""
-
-SUSPECT_MARGIN: Final = 0.2
-"""How much better another intent must fit for a label to be worth a second look: a tenth of the
-labels then holds six in ten of people's errors."""
 
 _WEIGHT_OF_NEW: Final = 6.0
 """A new label counts as six earlier ones: there are few of them, and they alone know the drift."""
@@ -109,41 +93,41 @@ class ConsistencyDecision:
 
 
 def check_consistency(
-    labels: Sequence[Example], *, earlier: Sequence[Example], encode: Encode
+    labels: Sequence[Example],
+    *,
+    earlier: Sequence[Example],
+    encode: Encode,
+    known: Sequence[Example] = (),
 ) -> ConsistencyDecision:
     """Say whether new labels agree with each other and with what is known.
 
-    `earlier` is what the champion was trained on; `encode` gives unit vectors. Without labels, or
-    with fewer than two earlier intents, nothing can be compared and the gate stays closed.
+    `earlier` is what the champion was trained on, `known` what it was chosen and judged by;
+    `encode` gives unit vectors. A label that either holds already is not judged again: among many
+    old ones a few that are poisoned would not stand out. Without labels, or with fewer than two
+    earlier intents, nothing can be compared and the gate stays closed.
     """
     if not labels or len({example.intent for example in earlier}) < 2:
         missing = "new labels" if not labels else "earlier queries of two intents"
-        return ConsistencyDecision(
-            False, (f"consistency: no {missing} to compare",), len(labels), 0.0, (), ()
-        )
+        return _closed(f"consistency: no {missing} to compare")
+    old = {(example.digest, example.intent) for example in (*earlier, *known)}
+    labels = [label for label in labels if (label.digest, label.intent) not in old]
+    if not labels:
+        return ConsistencyDecision(True, (), 0, 0.0, (), ())
     names = sorted({example.intent for example in (*earlier, *labels)})
-    known, new = (
-        sums_of(earlier, names=names, encode=encode),
-        sums_of(labels, names=names, encode=encode),
-    )
-    alone = Solved(known.products, known.targets)
+    trusted = sums_of(earlier, names=names, encode=encode)
+    new = sums_of(labels, names=names, encode=encode)
+    alone = Solved(trusted.products, trusted.targets)
     before = new.inputs @ alone.weights
     together = Solved(
-        known.products + _WEIGHT_OF_NEW * new.products,
-        known.targets + _WEIGHT_OF_NEW * new.targets,
+        trusted.products + _WEIGHT_OF_NEW * new.products,
+        trusted.targets + _WEIGHT_OF_NEW * new.targets,
     )
     scores = together.left_out(new, weight=_WEIGHT_OF_NEW)
     # What is far among queries whose labels are trusted is no noise: some queries are just odd.
-    odd = _share_far(alone.left_out(known, weight=1.0), known.columns)
-    noise = _noise(_share_far(scores, new.columns), odd=odd, intents=len(names))
+    odd = _far(alone.left_out(trusted, weight=1.0), trusted.columns).mean()
+    noise, reasons = _noise(_far(scores, new.columns), odd=float(odd), intents=len(names))
     seen = sorted({names.index(example.intent) for example in earlier})
     swaps, swapped = _swaps(before, new.columns, seen=seen, names=names)
-    reasons = []
-    if not noise <= MOST_NOISE:
-        reasons.append(
-            f"noise: about {noise:.0%} of {len(labels)} labels have nothing to do with their"
-            f" queries, at most {MOST_NOISE:.0%} may"
-        )
     reasons += swaps or _takeovers(before, new.columns, seen=seen, names=names)
     # A swap has taught itself to the model of all labels: the earlier queries know better.
     scores[swapped] = before[swapped]
@@ -153,25 +137,40 @@ def check_consistency(
     )
 
 
+def _closed(reason: str) -> ConsistencyDecision:
+    return ConsistencyDecision(False, (reason,), 0, 0.0, (), ())
+
+
 def _own(scores: Scores, columns: Columns) -> Scores:
     return scores[np.arange(len(columns)), columns]
 
 
-def _share_far(scores: Scores, columns: Columns) -> float:
-    """Return the share of labels that are far: a quarter of the intents fits better."""
+def _far(scores: Scores, columns: Columns) -> NDArray[np.bool_]:
+    """Say of each label whether a quarter of the intents fits its query better."""
     better = (scores > _own(scores, columns)[:, None]).sum(axis=1)
-    return float((better >= _far(scores.shape[1])).mean())
+    return np.asarray(better >= _quarter(scores.shape[1]))
 
 
-def _far(intents: int) -> int:
+def _quarter(intents: int) -> int:
     return max(1, int(FAR * intents))
 
 
-def _noise(far: float, *, odd: float, intents: int) -> float:
-    """Return which share of labels drawn by chance makes so many of them far."""
+def _noise(far: NDArray[np.bool_], *, odd: float, intents: int) -> tuple[float, list[str]]:
+    """Return which share of labels by chance makes so many of them far, and what is to say."""
     # A label by chance is any of the intents that are not the query's own.
-    by_chance = (intents - _far(intents)) / (intents - 1)
-    return float(np.clip((far - odd) / max(by_chance - odd, 1e-6), 0.0, 1.0))
+    more = max((intents - _quarter(intents)) / (intents - 1) - odd, 1e-6)
+    noise = float(np.clip((far.mean() - odd) / more, 0.0, 1.0))
+    if _by_chance(int(far.sum()), of=len(far), rate=odd + MOST_NOISE * more):
+        return noise, []
+    return noise, [
+        f"noise: about {noise:.0%} of {len(far)} labels have nothing to do with their queries,"
+        f" at most {MOST_NOISE:.0%} may"
+    ]
+
+
+def _by_chance(count: int, *, of: int, rate: float) -> bool:
+    """Say whether honest people may well come to such a count."""
+    return bool(binom.sf(count - 1, of, rate) > MOST_CHANCE)
 
 
 def _swaps(
@@ -189,7 +188,9 @@ def _swaps(
             wrong += strange
             pair.append(own)
         count = len(pair[0]) + len(pair[1])
-        if min(map(len, pair)) >= FEWEST_OF_A_PAIR and np.mean(shares) > MOST_PAIR_SWAPPED:
+        if np.mean(shares) > MOST_PAIR_SWAPPED and not _by_chance(
+            wrong, of=count, rate=HONEST_PAIR
+        ):
             found.append(
                 (
                     -float(np.mean(shares)),

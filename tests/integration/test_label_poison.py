@@ -21,6 +21,9 @@ LABELS = 600
 HONEST_SEEDS = range(20)
 NOISE_SEEDS = range(100, 110)
 SWAP_SEEDS = (200, 201)
+NIGHT, NIGHT_SEEDS = 100, range(600, 620)
+"""A nightly batch: as few new labels as a retraining takes."""
+
 TAKEOVER_SEEDS = (300,)
 HUMAN_ERROR = 0.05
 
@@ -91,6 +94,25 @@ def test_any_two_intents_that_are_swapped_are_stopped_and_named(check: Check, se
         assert len(named) == 1, (first, second, decision.reasons)
         also_named += len(decision.reasons) - 1
     print(f"231 swaps stopped; {also_named} other reasons beside the right ones")
+
+
+def test_a_night_of_few_labels_passes_when_honest_and_seldom_when_not(check: Check) -> None:
+    stopped, swaps, noisy = 0, 0, 0
+    pairs = list(combinations(read_labels(), 2))
+    for number, seed in enumerate(NIGHT_SEEDS):
+        honest = with_slips(draw(read_drift("label"), count=NIGHT, seed=seed), seed=seed)
+        assert check(honest).reasons == (), f"seed {seed}"
+        poisoned = poison_randomly(honest, share=0.3, intents=read_labels(), seed=seed)
+        noisy += not check(poisoned).passed
+        for first, second in pairs[number % 20 :: 40]:
+            swaps += 1
+            stopped += not check(swap_intents(honest, first=first, second=second)).passed
+    print(
+        f"{len(NIGHT_SEEDS)} nights of {NIGHT} labels: {noisy} stopped with noise,"
+        f" {stopped} of {swaps} swaps"
+    )
+    assert noisy >= 0.8 * len(NIGHT_SEEDS)
+    assert stopped >= 0.5 * swaps
 
 
 @pytest.mark.parametrize("seed", TAKEOVER_SEEDS)

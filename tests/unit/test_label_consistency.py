@@ -150,6 +150,44 @@ def test_the_same_labels_in_another_order_get_the_same_answer(world: World) -> N
     assert again.reasons == world.check(poisoned).reasons
 
 
+def test_labels_that_the_champion_learned_do_not_hide_new_ones(world: World) -> None:
+    """Poison comes a night at a time, among many labels that were verified before."""
+    old = [one for row, one in enumerate(world.labels) if row % NEW >= 6]
+    tonight = [one for row, one in enumerate(world.labels) if row % NEW < 6]
+    swapped = swap_intents(tonight, first=INTENTS[2], second=INTENTS[7])
+    learned, chosen_by = old[::2], old[1::2]
+    decision = check_consistency(
+        old + swapped, earlier=world.earlier + learned, known=chosen_by, encode=world.encode
+    )
+    assert decision.judged == len(tonight)
+    assert decision.reasons[0].startswith(f"swap: {INTENTS[2]} and {INTENTS[7]} look swapped")
+    assert check_consistency(
+        old + tonight, earlier=world.earlier + learned, known=chosen_by, encode=world.encode
+    ).passed
+
+
+def test_labels_that_are_all_known_are_no_reason_to_stop(world: World) -> None:
+    decision = check_consistency(
+        world.labels, earlier=world.earlier, known=world.labels, encode=world.encode
+    )
+    assert (decision.passed, decision.judged) == (True, 0)
+
+
+def test_a_known_query_with_another_intent_than_before_is_judged(world: World) -> None:
+    relabelled = [replace(world.labels[0], intent=INTENTS[5]), *world.labels[1:]]
+    decision = check_consistency(
+        relabelled, earlier=world.earlier, known=world.labels, encode=world.encode
+    )
+    assert decision.judged == 1
+    assert decision.suspects[0].likelier == world.labels[0].intent
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_honest_labels_pass(world: World, seed: int) -> None:
+    drawn = np.random.default_rng(seed).permutation(len(world.labels))[:40]
+    assert world.check([world.labels[row] for row in drawn]).passed
+
+
 def test_nothing_to_compare_closes_the_gate(world: World) -> None:
     none = check_consistency([], earlier=world.earlier, encode=world.encode)
     assert (none.passed, none.judged) == (False, 0)
