@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.clinc150_tables import PUBLISHED, Judgement, bar_table, bars, comparison_table
-from training.scores import Scores
+from training.scores import IntentScore, Scores
 
 SCORES = Scores(
     examples=4_500,
@@ -50,6 +50,16 @@ def test_what_falls_short_of_a_bar_is_named(int8: Judgement, missed: str) -> Non
 def test_int8_may_lose_three_tenths_of_a_point() -> None:
     fp32 = replace(JUST, inside=replace(SCORES, accuracy=0.9631))
     assert [bar.name for bar in bars(JUST, fp32) if not bar.holds] == ["points below fp32"]
+
+
+def test_without_rejection_every_query_in_scope_counts() -> None:
+    intents = {
+        "banking": IntentScore(precision=1, recall=1, f1=1, examples=2_000, right=2_000),
+        "dining": IntentScore(precision=1, recall=0.94, f1=1, examples=2_500, right=2_350),
+        "out_of_scope": IntentScore(precision=0, recall=0, f1=0, examples=1_000, right=0),
+    }
+    judged = replace(JUST, kept=replace(SCORES, examples=5_500, intents=intents))
+    assert judged.within == 4_350 / 4_500
 
 
 def test_the_published_rows_stand_below_this_runs() -> None:
