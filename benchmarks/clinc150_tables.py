@@ -23,7 +23,7 @@ class Judgement:
 
     @property
     def within(self) -> float:
-        """In-scope accuracy when no query is taken for out of scope: the intent, if there is one."""
+        """In-scope accuracy when no query is taken for out of scope."""
         return sum(one.right for one in self.kept.intents.values()) / self.inside.examples
 
 
