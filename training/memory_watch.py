@@ -77,6 +77,9 @@ class MemoryWatch:
             ) as dashboard,
         ):
             held = self._held(ingress)
+            before = {one.replica: one.memory_bytes for one in held}
+            if max(before.values()) <= self.limit_bytes:
+                return Outcome("nothing", "", self.limit_bytes, before)
             now = datetime.now(UTC)
             smaller = smaller_version(self.registry, done=self.replacements.all(), now=now)
             config = live_config(dashboard.get("/api/serve/applications/").json())
@@ -86,11 +89,9 @@ class MemoryWatch:
                 smaller=smaller,
                 replaced_for=started_for(config),
             )
-            before = {one.replica: one.memory_bytes for one in held}
-            if action.kind == "replace" and action.version is not None:
+            if action.version is not None:
                 return self._replace(action.version, action.why, before, ingress, dashboard)
-            kind: OutcomeKind = "alert" if action.kind == "alert" else "nothing"
-            return Outcome(kind, action.why, self.limit_bytes, before)
+            return Outcome("alert", action.why, self.limit_bytes, before)
 
     def _replace(
         self,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +12,13 @@ from pydantic import SecretStr
 
 from contracts.settings import Settings
 from scripts import run
-from scripts.local_cluster import ClusterFailed, hub_environment, only_cluster, temp_dir_of
+from scripts.local_cluster import (
+    ClusterFailed,
+    LocalCluster,
+    hub_environment,
+    only_cluster,
+    temp_dir_of,
+)
 
 
 def test_what_a_killed_cluster_left_running_is_cleared_away(tmp_path: Path) -> None:
@@ -68,3 +75,23 @@ def test_replicas_read_the_very_settings_that_the_cluster_was_made_with(
     for name, value in hub_environment(made_with).items():
         monkeypatch.setenv(name, value)
     assert Settings() == made_with
+
+
+def test_what_runs_beside_a_cluster_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "waiting.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path(os.environ['HUB_HOME'], 'pid').write_text(f'{os.getpid()}\\n')\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    pid_file = tmp_path / "pid"
+    with LocalCluster(Settings(home=tmp_path)).beside("waiting"):
+        until_s = time.monotonic() + 20
+        while not (pid_file.is_file() and pid_file.read_text().endswith("\n")):
+            assert time.monotonic() < until_s
+            time.sleep(0.02)
+        running = Path("/proc", pid_file.read_text().strip())
+        assert running.is_dir()
+    assert not running.exists()
