@@ -111,25 +111,30 @@ NEW = [Example(f"new question {number}", "dining") for number in range(10)]
 
 
 def test_all_that_is_new_and_a_share_of_the_old_is_learned() -> None:
-    chosen = choose([*OLD, *NEW], new=NEW, share=0.3)
+    chosen = choose([*OLD, *NEW], new=NEW, share=0.3, after="v3")
     assert list(chosen.new) == NEW
     assert len(chosen.replayed) == 30
     assert set(chosen.replayed) <= set(OLD)
 
 
 def test_the_same_share_is_chosen_whatever_the_order_and_a_larger_one_contains_it() -> None:
-    some = choose([*OLD, *NEW], new=NEW, share=0.3).replayed
-    assert some == choose([*reversed(OLD), *NEW], new=NEW, share=0.3).replayed
-    assert set(some) <= set(choose([*OLD, *NEW], new=NEW, share=0.6).replayed)
+    some = choose([*OLD, *NEW], new=NEW, share=0.3, after="v3").replayed
+    assert some == choose([*reversed(OLD), *NEW], new=NEW, share=0.3, after="v3").replayed
+    assert set(some) <= set(choose([*OLD, *NEW], new=NEW, share=0.6, after="v3").replayed)
+
+
+def test_another_retraining_rehearses_others() -> None:
+    first = choose(OLD, new=NEW, share=0.5, after="v3").replayed
+    assert set(first) != set(choose(OLD, new=NEW, share=0.5, after="v4").replayed)
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (1.0, 100)])
 def test_nothing_or_everything_may_be_replayed(share: float, count: int) -> None:
-    assert len(choose([*OLD, *NEW], new=NEW, share=share).replayed) == count
+    assert len(choose([*OLD, *NEW], new=NEW, share=share, after="v3").replayed) == count
 
 
 def test_a_new_label_on_another_side_is_not_trained_on() -> None:
-    assert choose(OLD, new=NEW, share=0.0).new == ()
+    assert choose(OLD, new=NEW, share=0.0, after="v3").new == ()
 
 
 def test_an_artifact_is_json_that_people_can_read(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ Reads the split; writes the candidate's model.safetensors and train.json. It beg
 champion's weights, or with the pretrained encoder (HUB_TRAIN_START).
 """
 
+import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from contracts.settings import Settings
@@ -38,10 +39,19 @@ class Curriculum:
     replayed: tuple[Example, ...]
 
 
-def choose(train: Sequence[Example], *, new: Sequence[Example], share: float) -> Curriculum:
-    """Take all that is new, and a share of the rest: by hash, the same for the same examples."""
+def choose(
+    train: Sequence[Example], *, new: Sequence[Example], share: float, after: str | None
+) -> Curriculum:
+    """Take all that is new, and a share of the rest.
+
+    Which rest is decided by a hash, the same for the same examples, and another one after another
+    version: what one retraining leaves out, the next may rehearse.
+    """
     fresh = {example.digest for example in new}
-    rest = sorted((e for e in train if e.digest not in fresh), key=lambda e: e.digest[::-1])
+    rest = sorted(
+        (e for e in train if e.digest not in fresh),
+        key=lambda e: hashlib.sha256(f"{after} {e.digest}".encode()).digest(),
+    )
     replayed = rest[: round(share * len(rest))]
     return Curriculum(tuple(e for e in train if e.digest in fresh), tuple(replayed))
 
@@ -53,7 +63,12 @@ def train(run: RunFolder, settings: Settings, report: Report) -> None:
     if start is None:
         chosen, config = Curriculum(tuple(sides["train"]), ()), BEGIN
     else:
-        chosen = choose(sides["train"], new=read_counted(run), share=settings.replay_share)
+        chosen = choose(
+            sides["train"],
+            new=read_counted(run),
+            share=settings.replay_share,
+            after=run.order.champion,
+        )
         config = GO_ON
     config = replace(
         config,
@@ -83,12 +98,25 @@ def train(run: RunFolder, settings: Settings, report: Report) -> None:
             into=run.candidate,
             report=report,
         )
+    blended = None
+    if start is not None:
+        from training.blending import blend  # torch
+
+        blended = blend(
+            trained.weights,
+            start=start,
+            validation=sides["validation"],
+            labels=labels,
+            config=replace(config, threads=scaling.threads),
+            report=report,
+        )
     run.write(
         "train",
         {
             "new": len(chosen.new),
             "replayed": len(chosen.replayed),
             "start": run.order.champion if start else "pretrained",
+            "blend": asdict(blended) if blended else None,
             **trained.record,
         },
     )
