@@ -13,7 +13,7 @@ from scripts.run import Hub
 from store.artifacts import open_store
 from store.registry import Registry
 from store.replacements import Replacements
-from tests.acceptance.test_hot_swap import asked_meanwhile, held, publish, swap
+from tests.swaps import asked_meanwhile, held, publish, swap
 from training import memory_watch
 
 LOWERED_BYTES = 1_000_000

@@ -59,9 +59,7 @@ def test_clinc150_keeps_the_sides_that_its_authors_chose(tmp_path: Path) -> None
         ("x\n" * 25, "and 15 more"),
     ],
 )
-def test_bad_rows_are_named_and_nothing_is_trained(
-    content: str, said: str, tmp_path: Path
-) -> None:
+def test_bad_rows_are_named_and_nothing_is_trained(content: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Nothing was trained") as refused:
         read_dataset(write(tmp_path, content))
     assert said in str(refused.value)

@@ -73,9 +73,7 @@ def test_what_judges_any_version_is_on_the_test_side_for_ever(
     assert judging_texts(registry, cache_dir=tmp_path) == [PIZZA.text, GYM.text]
 
 
-def test_an_older_version_without_its_examples_is_named(
-    registry: Registry, tmp_path: Path
-) -> None:
+def test_an_older_version_without_its_examples_is_named(registry: Registry, tmp_path: Path) -> None:
     version = publish(registry, tmp_path, {"train": [GYM]})
     manifest = tmp_path / "artifacts" / "models" / version / "manifest.json"
     document = json.loads(manifest.read_text())

@@ -14,6 +14,7 @@ from store.registry import Registry
 from training.examples import read_labels
 from training.label_consistency import check_consistency
 from training.lineage import carried_over, examples_of, read_retired
+from training.split import SIDES
 from training.stages.label_gate import read_counted
 from training.stages.run import Exit, GateClosed, Report, RunFolder, run_alone
 from training.stages.vectors import open_vectors
@@ -31,9 +32,14 @@ def consistency(run: RunFolder, settings: Settings, report: Report) -> None:
     registry = Registry(open_store(settings.artifacts_root))
     sides = examples_of(registry, order.champion, cache_dir=settings.home_dir / "cache")
     vectors = open_vectors(run, settings, report=report)
+    labels, retired = read_labels(), read_retired()
+    train, validation, test = (
+        carried_over(sides[side], labels=labels, retired=retired) for side in SIDES
+    )
     decision = check_consistency(
         read_counted(run),
-        earlier=carried_over(sides["train"], labels=read_labels(), retired=read_retired()),
+        earlier=train,
+        known=[*validation, *test],
         encode=vectors.encode,
     )
     vectors.write(run.path / FILE)
