@@ -75,12 +75,13 @@ class Load:
 
 
 @contextlib.contextmanager
-def asked_meanwhile(hub: Hub, *, clients: int = 2) -> Iterator[Load]:
+def asked_meanwhile(hub: Hub, *, clients: int = 2, pause_s: float = 0.0) -> Iterator[Load]:
+    """Ask golden queries in a loop, each client after a pause, until the block ends."""
     seen, is_over = Load(), threading.Event()
 
     def ask() -> None:
         with client_of(hub) as client:
-            while not is_over.is_set():
+            while not is_over.wait(pause_s):
                 text = TEXTS[len(seen.answers) % len(TEXTS)]
                 # However busy the machine is, only a swap may make an answer partial.
                 question = {"text": text, "deadline_ms": 10_000}

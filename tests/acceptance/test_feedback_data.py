@@ -5,7 +5,6 @@ import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 
 from scripts.run import Hub
@@ -27,7 +26,6 @@ SESSIONS = 12
 
 
 # of Ray's own job client, which follows the job's log over a web socket
-@pytest.mark.filterwarnings("ignore:ssl=None is deprecated:DeprecationWarning")
 async def test_simulated_sessions_are_stored_as_simulated_and_snapshot_by_a_ray_job(
     hub: Hub, tmp_path: Path
 ) -> None:
