@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from models.session import open_tokenizer, prepare
+from training.batches import Row, by_length, frozen_part, tensors
 from training.config import TrainingConfig
-from training.encoder_start import start_folder
 from training.examples import Example
 from training.intent_model import IntentModel, new_model
 from training.warm_start import WarmStart, load_start
@@ -56,10 +55,18 @@ def blend(
     model.load_state_dict(trained)
     load_start(model, start, labels=labels)
     begun = {name: value.clone() for name, value in model.state_dict().items()}
+    # What training leaves alone is the same in both, so it is computed once.
+    checks = frozen_part(
+        model,
+        validation,
+        labels=labels,
+        layers=config.frozen_layers,
+        device=torch.device("cpu"),
+    )
     losses = {}
     for share in SHARES:
         model.load_state_dict(_between(begun, trained, share=share))
-        losses[share] = _loss(model, validation, labels=labels)
+        losses[share] = _loss(model, checks, layers=config.frozen_layers)
         report(f"train: {share:.0%} of the way from the champion, validation {losses[share]:.3f}")
     best = min(SHARES, key=lambda share: losses[share])
     save_file(_between(begun, trained, share=best), weights)
@@ -75,16 +82,12 @@ def _between(
     }
 
 
-def _loss(model: IntentModel, examples: Sequence[Example], *, labels: Sequence[str]) -> float:
-    tokenizer = open_tokenizer(start_folder() / "tokenizer.json")
+def _loss(model: IntentModel, checks: Sequence[Row], *, layers: int) -> float:
     model.eval()
     total = 0.0
     with torch.no_grad():
-        for batch in prepare(tokenizer, [e.text for e in examples], max_batch=32):
-            logits = model(
-                torch.from_numpy(batch.feeds["input_ids"]),
-                torch.from_numpy(batch.feeds["attention_mask"]),
-            )
-            targets = torch.tensor([labels.index(examples[row].intent) for row in batch.rows])
+        for batch in by_length(checks, size=64):
+            hidden, mask, targets = tensors(batch)
+            logits = model.upper(hidden, mask, layers=layers)
             total += nn.functional.cross_entropy(logits, targets, reduction="sum").item()
-    return total / len(examples)
+    return total / len(checks)

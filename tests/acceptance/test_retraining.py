@@ -33,7 +33,7 @@ CHAIN = {
     "HUB_DEMO": "true",
     "HUB_LABELS_NEEDED": str(NEEDED),
     # Enough against forgetting, and quick.
-    "HUB_REPLAY_SHARE": "0.2",
+    "HUB_REPLAY_SHARE": "0.15",
 }
 
 
