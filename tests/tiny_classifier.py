@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+from tests.tiny_graph import word_sums
 
 WEIGHT = 4.0
 
@@ -33,33 +34,7 @@ def make_tiny_classifier(
     table[0, labels.index(otherwise)] = weight / 100
     for word, intent in words.items():
         table[vocabulary[word], labels.index(intent)] = weight
-    onnx.save(_graph(table), str(folder / "model.onnx"))
+    onnx.save(word_sums(table, output="logits"), str(folder / "model.onnx"))
     manifest = {"version": "v9", "labels": list(labels), "temperature": 1.0}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
-
-
-def _graph(table: np.ndarray) -> onnx.ModelProto:
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["words"]),
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "last"], ["wide_mask"]),
-        helper.make_node("Mul", ["words", "wide_mask"], ["masked"]),
-        helper.make_node("ReduceSum", ["masked", "middle"], ["logits"], keepdims=0),
-    ]
-    shape = ["batch", "sequence"]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, shape)
-            for name in ("input_ids", "attention_mask")
-        ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", table.shape[1]])],
-        [
-            numpy_helper.from_array(table, "table"),
-            numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
-            numpy_helper.from_array(np.array([1], dtype=np.int64), "middle"),
-        ],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

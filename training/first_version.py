@@ -6,7 +6,6 @@ of the data and of the code that decides: the same recipe is trained once in a h
 
 import ast
 import fcntl
-import getpass
 import hashlib
 import importlib.metadata
 import json
@@ -29,6 +28,7 @@ from training.config import TrainingConfig
 from training.encoder_start import start_revision
 from training.examples import INTENTS_FILE, QUERIES_FILE, read_examples, read_labels
 from training.export_encoder import export_encoder
+from training.who import who_acts
 
 KIND: Final = "distilbert-synthetic"
 Report = Callable[[str], None]
@@ -111,7 +111,7 @@ def make_first_version(
         registry.move_champion(
             version,
             expected=champion,
-            who=_who(),
+            who=who_acts(),
             why="first version" if champion is None else "first version of new data or code",
         )
     report(f"classifier: {version}-{KIND} is the champion")
@@ -121,13 +121,6 @@ def make_first_version(
 def _is_outdated(registry: Registry, champion: Champion, *, recipe: str) -> bool:
     manifest = registry.manifest(champion.version)
     return manifest.kind == KIND and manifest.recipe != recipe
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has a number and no name
-        return f"uid {os.getuid()}"
 
 
 @contextmanager

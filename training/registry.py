@@ -5,7 +5,6 @@ alone moves, and the next start serves it. Every move is logged: who, when, why,
 """
 
 import argparse
-import getpass
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from store.registry import Champion, Manifest, Registry
 from training.beside import Hub, hub_beside, simulated_session
 from training.evaluate import read_golden
 from training.hot_swap import hot_swap
+from training.who import who_acts
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -80,7 +80,7 @@ def promote(
     verify(registry, version)
     from training.candidate import GOLDEN_FILE  # torch comes with it; the other commands need none
 
-    who = getpass.getuser()
+    who = who_acts()
     if hub is None:
         console.print("No hub runs beside: the next start serves it.")
         return registry.move_champion(version, expected=champion, who=who, why=why)

@@ -14,7 +14,6 @@ small Ray of its own, and what it publishes waits for `python -m training.regist
 
 import argparse
 import fcntl
-import getpass
 import os
 import sys
 import time
@@ -36,6 +35,7 @@ from training.stages.label_gate import label_gate
 from training.stages.run import Exit, RunFolder, Stage, begin_run, ended, say
 from training.stages.snapshot import snapshot
 from training.stages.split import split
+from training.who import who_acts
 
 NICENESS: Final = 10
 """Answers come first."""
@@ -83,7 +83,7 @@ def _run(settings: Settings, is_dry_run: bool, is_promoted: bool, dataset: Path 
     run = begin_run(
         settings.runs_dir,
         champion=champion.version if champion else None,
-        who=_who(),
+        who=who_acts(),
         dataset=dataset,
         is_promoted=is_promoted,
     )
@@ -117,13 +117,6 @@ def _only_one(runs_dir: Path) -> Iterator[str | None]:
         lock.write(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}")
         lock.flush()
         yield None
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has a number and no name
-        return f"uid {os.getuid()}"
 
 
 def main(given: Sequence[str] | None = None) -> int:

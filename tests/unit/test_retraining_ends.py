@@ -180,7 +180,7 @@ def test_what_students_get_must_be_what_was_evaluated_or_the_version_before_come
     hub = serve(intent, version)
     monkeypatch.setattr(verify_stage, "hub_beside", lambda home: hub)
     monkeypatch.setattr(verify_stage, "simulated_session", lambda settings: "token")
-    monkeypatch.setattr(verify_stage, "hot_swap", lambda version, **options: back.append(version))
+    monkeypatch.setattr(verify_stage, "take_over", lambda version, **options: back.append(version))
     run.write("swap", {"version": "v4", "swapped": True, "previous": "v3"})
     if reason is None:
         verify(run, settings, quiet)

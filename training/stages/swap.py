@@ -7,8 +7,8 @@ import sys
 
 from contracts.settings import Settings
 from store.artifacts import open_store
-from store.registry import Registry
-from training.beside import hub_beside, simulated_session
+from store.registry import Champion, Registry
+from training.beside import Hub, hub_beside, simulated_session
 from training.candidate import GOLDEN_FILE
 from training.evaluate import read_golden
 from training.hot_swap import SwapFailed, hot_swap
@@ -26,18 +26,8 @@ def swap(run: RunFolder, settings: Settings, report: Report) -> None:
             f" `python -m training.registry promote {version}` makes it the next start's."
         )
         return
-    registry = Registry(open_store(settings.artifacts_root))
     try:
-        champion = hot_swap(
-            version,
-            hub=hub,
-            registry=registry,
-            golden=read_golden(GOLDEN_FILE),
-            session_token=simulated_session(settings),
-            who=run.order.who,
-            why=f"retraining {run.order.run}",
-            report=report,
-        )
+        champion = take_over(version, run=run, hub=hub, settings=settings, report=report)
     except SwapFailed as error:
         run.write("swap", {"version": version, "swapped": False, "why": error.detail})
         raise GateClosed(Exit.SWAP_FAILED, [error.detail.rstrip(".")]) from error
@@ -49,6 +39,28 @@ def swap(run: RunFolder, settings: Settings, report: Report) -> None:
             "previous": champion.promotion.previous,
             "sequence": champion.promotion.sequence,
         },
+    )
+
+
+def take_over(
+    version: str,
+    *,
+    run: RunFolder,
+    hub: Hub,
+    settings: Settings,
+    because: str = "",
+    report: Report,
+) -> Champion:
+    """Hot swap to `version` on behalf of a run. Raises SwapFailed."""
+    return hot_swap(
+        version,
+        hub=hub,
+        registry=Registry(open_store(settings.artifacts_root)),
+        golden=read_golden(GOLDEN_FILE),
+        session_token=simulated_session(settings),
+        who=run.order.who,
+        why=f"retraining {run.order.run}{because}",
+        report=report,
     )
 
 

@@ -14,15 +14,11 @@ import numpy as np
 
 from contracts.settings import Settings
 from models.classifier import IntentClassifier
-from store.artifacts import open_store
-from store.registry import Registry
 from training.beside import Hub, hub_beside, simulated_session
-from training.candidate import GOLDEN_FILE
-from training.evaluate import read_golden
 from training.examples import Example
-from training.hot_swap import hot_swap
 from training.stages.run import Exit, GateClosed, Report, RunFolder, run_alone
 from training.stages.split import read_split
+from training.stages.swap import take_over
 
 QUERIES: Final = 100
 LEAST_EQUAL: Final = 0.97
@@ -61,7 +57,16 @@ def verify(run: RunFolder, settings: Settings, report: Report) -> None:
     run.write("verify", {"passed": not reasons, "reasons": reasons, **found})
     if reasons:
         if hub is not None:
-            _go_back(run, settings, hub=hub, previous=swapped["previous"], report=report)
+            previous: str = swapped["previous"]
+            report(f"verify: going back to {previous}")
+            take_over(
+                previous,
+                run=run,
+                hub=hub,
+                settings=settings,
+                because=" was not what was evaluated",
+                report=report,
+            )
         raise GateClosed(Exit.NOT_LIVE, reasons)
     report(
         f"verify: {found['equal']} of {found['queries']} live answers are the artifact's own,"
@@ -82,23 +87,6 @@ def _ask(hub: Hub, examples: Sequence[Example], *, settings: Settings) -> dict[s
             intents.append(answer["intent"])
             versions.append(answer["model_version"])
     return {"intents": intents, "versions": versions, "p95_ms": float(np.percentile(taken, 95))}
-
-
-def _go_back(
-    run: RunFolder, settings: Settings, *, hub: Hub, previous: str, report: Report
-) -> None:
-    registry = Registry(open_store(settings.artifacts_root))
-    report(f"verify: going back to {previous}")
-    hot_swap(
-        previous,
-        hub=hub,
-        registry=registry,
-        golden=read_golden(GOLDEN_FILE),
-        session_token=simulated_session(settings),
-        who=run.order.who,
-        why=f"retraining {run.order.run} was not what was evaluated",
-        report=report,
-    )
 
 
 if __name__ == "__main__":
