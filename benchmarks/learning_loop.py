@@ -28,7 +28,7 @@ from rich.progress import Progress
 
 from benchmarks.drifted_queries import draw, poison_randomly, read_drift, swap_intents
 from benchmarks.learning_verdict import SWAPPED, Retrained, show
-from benchmarks.review_desk import People, ask_everything, queue_everything, review_everything
+from benchmarks.review_desk import People, label_everything
 from contracts.errors import HubError
 from contracts.settings import PROJECT, Settings
 from models.classifier import IntentClassifier
@@ -77,28 +77,22 @@ class Loop:
         settings = self.settings(name)
         if not settings.encoder_dir.is_dir():
             shutil.copytree(self.settings("honest").encoder_dir, settings.encoder_dir)
-        with running_database(settings, say=say) as url, connect(url) as connection:
-            logged = ask_everything(
+        with (
+            running_database(settings, say=say) as url,
+            connect(url) as connection,
+            Progress(console=console, transient=True) as progress,
+        ):
+            task = progress.add_task("labelling", total=None)
+            logged, verified = label_everything(
                 connection,
-                [one.text for one in labels],
+                labels,
                 database_url=url,
                 classifier=self.classifier(champion),
                 secret=secrets.token_bytes(32),
+                people=People(),
+                seed=self.seed,
+                advance=lambda: progress.advance(task),
             )
-            queue_everything(connection, logged)
-            with Progress(console=console, transient=True) as progress:
-                task = progress.add_task("labelling", total=None)
-                verified = review_everything(
-                    connection,
-                    meant={
-                        asked.interaction_id: one.intent
-                        for asked, one in zip(logged, labels, strict=True)
-                    },
-                    intents=read_labels(),
-                    people=People(),
-                    seed=self.seed,
-                    advance=lambda: progress.advance(task),
-                )
         say(f"{name}: {len(logged)} queries asked and labelled, {len(verified)} labels verified")
         return len(verified)
 

@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.drifted_queries import draw, read_drift
 from benchmarks.load import Load, LoadReport, apply_load
-from benchmarks.review_desk import People, ask_everything, queue_everything, review_everything
+from benchmarks.review_desk import People, label_everything
 from contracts.errors import HubError
 from contracts.settings import Settings
 from models.classifier import IntentClassifier
@@ -35,7 +35,6 @@ from store.artifacts import open_store
 from store.database import connect
 from store.embedded import database_url
 from store.registry import SERVED_FILES, Registry
-from training.examples import read_labels
 from training.ray_job import submit
 
 LABELS: Final = 600
@@ -113,16 +112,15 @@ def label(hub: Hub, *, count: int) -> None:
     )
     queries = draw(read_drift("label"), count=count, seed=0)
     with connect(url, vectors=False) as connection, step(f"labelling {count} queries"):
-        asked = ask_everything(
+        label_everything(
             connection,
-            [one.text for one in queries],
+            queries,
             database_url=url,
             classifier=IntentClassifier(folder),
             secret=SECRET.encode(),
+            people=People(),
+            seed=0,
         )
-        queue_everything(connection, asked)
-        meant = {one.interaction_id: q.intent for one, q in zip(asked, queries, strict=True)}
-        review_everything(connection, meant=meant, intents=read_labels(), people=People(), seed=0)
 
 
 def show(served: Served, *, clients: int) -> int:

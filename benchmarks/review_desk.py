@@ -24,6 +24,7 @@ from store.redaction import redact
 from store.review_queue import NewItem, NewMember, write_queue
 from store.reviewers import add_reviewer
 from store.simulated import mark_simulated
+from training.examples import Example, read_labels
 
 SESSIONS: Final = 60
 LEASE_S: Final = 300.0
@@ -135,3 +136,38 @@ def review_everything(
             give_label(connection, item_id=item.item_id, reviewer=name, intent=said)
             advance()
     return read_verified(connection)
+
+
+def label_everything(
+    connection: Connection,
+    queries: Sequence[Example],
+    *,
+    database_url: str,
+    classifier: IntentClassifier,
+    secret: bytes,
+    people: People,
+    seed: int,
+    advance: Callable[[], None] = lambda: None,
+) -> tuple[list[Interaction], list[VerifiedLabel]]:
+    """Let all be asked, queued and labelled: what a hub knows after a month, in seconds.
+
+    `queries` carry what each means. Returns the interactions that were logged, in their order, and
+    the labels that two people stand for.
+    """
+    asked = ask_everything(
+        connection,
+        [one.text for one in queries],
+        database_url=database_url,
+        classifier=classifier,
+        secret=secret,
+    )
+    queue_everything(connection, asked)
+    verified = review_everything(
+        connection,
+        meant={one.interaction_id: query.intent for one, query in zip(asked, queries, strict=True)},
+        intents=read_labels(),
+        people=people,
+        seed=seed,
+        advance=advance,
+    )
+    return asked, verified

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.drifted_queries import draw, read_drift
-from benchmarks.review_desk import People, ask_everything, queue_everything, review_everything
+from benchmarks.review_desk import People, label_everything
 from contracts.settings import PROJECT
 from models.classifier import IntentClassifier
 from scripts.run import Hub
@@ -22,7 +22,6 @@ from store.registry import Registry
 from tests.live_hub import SECRET
 from tests.swaps import asked_meanwhile
 from training.beside import Hub as Address
-from training.examples import read_labels
 from training.ray_job import submit
 from training.registry import promote
 from training.stages.run import Exit
@@ -47,18 +46,15 @@ def reviewed(hub: Hub, classifier: IntentClassifier) -> Iterator[None]:
     """Drifted queries that were asked, queued, and labelled by two people each."""
     url = database_url(hub.settings)
     with connect(url, vectors=False) as connection:
-        queries = draw(read_drift("label"), count=LABELS, seed=0)
-        asked = ask_everything(
+        asked, _ = label_everything(
             connection,
-            [one.text for one in queries],
+            draw(read_drift("label"), count=LABELS, seed=0),
             database_url=url,
             classifier=classifier,
             secret=SECRET.encode(),
+            people=People(reviewers=("ash", "beech"), lead="oak", error=0.0, lead_error=0.0),
+            seed=0,
         )
-        queue_everything(connection, asked)
-        meant = {one.interaction_id: q.intent for one, q in zip(asked, queries, strict=True)}
-        people = People(reviewers=("ash", "beech"), lead="oak", error=0.0, lead_error=0.0)
-        review_everything(connection, meant=meant, intents=read_labels(), people=people, seed=0)
         yield
         ours = [one.interaction_id for one in asked]
         connection.execute("DELETE FROM review_items WHERE item_id = ANY (%s)", (ours,))
