@@ -7,7 +7,6 @@ apart from the hub. Exit status 1 when a bar of benchmarks/swap_verdict.py is mi
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -20,16 +19,15 @@ from typing import Final
 
 import httpx
 import psycopg
-from pydantic import SecretStr
 from rich.console import Console
 
 from benchmarks.load import Load, LoadProcess, apply_load
+from benchmarks.own_hub import own_settings
 from benchmarks.swap_candidates import GOOD, Field, make_field
 from benchmarks.swap_verdict import Measured, Swap, Verdict, judge, table_of
 from benchmarks.usage import Usage, foreign_cores, processes_under, usage_of
 from contracts.errors import HubError
 from contracts.settings import Settings
-from scripts.ports import free_ports
 from scripts.prepare import prepare_models
 from scripts.run import Hub, bring_up, step
 from store.artifacts import open_store
@@ -129,18 +127,8 @@ def _controller_share(before: Usage, after: Usage) -> float:
 @contextmanager
 def hub_of(home: Path, *, replicas: int) -> Iterator[Hub]:
     """Bring up a hub over `home` with so many classifier replicas; stop it afterwards."""
-    http, dashboard = free_ports(2)
-    settings = Settings(
-        home=home,
-        http_port=http,
-        dashboard_port=dashboard,
-        database_url=None,
-        artifacts=None,
-        redis_url=None,
-        secret=SecretStr(os.urandom(32).hex()),
-        quota_per_minute=0,
-        embedding_cache_entries=1,  # a known text must cost as much as a new one
-    )
+    # A known text must cost as much as a new one.
+    settings = own_settings(home, embedding_cache_entries=1)
     with ExitStack() as stack:
         overrides = {"Classifier": {"num_replicas": replicas}}
         yield bring_up(settings, stack, step=step, overrides=overrides)

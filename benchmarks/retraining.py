@@ -24,11 +24,11 @@ from rich.table import Table
 
 from benchmarks.drifted_queries import draw, read_drift
 from benchmarks.load import Load, LoadReport, apply_load
+from benchmarks.own_hub import own_settings
 from benchmarks.review_desk import People, label_everything
 from contracts.errors import HubError
 from contracts.settings import Settings
 from models.classifier import IntentClassifier
-from scripts.ports import free_ports
 from scripts.prepare import prepare_models
 from scripts.run import Hub, bring_up, step
 from store.artifacts import open_store
@@ -162,20 +162,11 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         usual = Settings()
         prepare_models(usual, step=step)
-        http, dashboard = free_ports(2)
         with tempfile.TemporaryDirectory(prefix="hub-retraining-") as folder, ExitStack() as stack:
             home = Path(folder)
             (home / "encoder").symlink_to(usual.encoder_dir)
             (home / "cache").symlink_to(usual.home_dir / "cache")
-            settings = Settings(
-                home=home,
-                http_port=http,
-                dashboard_port=dashboard,
-                database_url=None,
-                artifacts=str(home / "artifacts"),
-                secret=SecretStr(SECRET),
-                quota_per_minute=0,
-            )
+            settings = own_settings(home, secret=SecretStr(SECRET))
             hub = bring_up(settings, stack, step=step)
             label(hub, count=arguments.labels)
             return show(measure(hub, clients=arguments.clients), clients=arguments.clients)

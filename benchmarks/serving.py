@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
-from pydantic import SecretStr
 from rich.console import Console
 
 from benchmarks.load import Load, Mix, apply_load
+from benchmarks.own_hub import own_settings
 from benchmarks.servers import Server, graph, monolith
 from benchmarks.serving_report import (
     BUSY,
@@ -28,7 +28,6 @@ from benchmarks.serving_report import (
 from benchmarks.usage import cpu_ms_per_query, foreign_cores
 from contracts.errors import HubError
 from contracts.settings import Settings
-from scripts.ports import free_ports
 from scripts.prepare import prepare_knowledge, prepare_models, prepare_schema
 from scripts.run import step
 from store.embedded import EmbeddedPostgres
@@ -152,7 +151,7 @@ def run(plan: Plan) -> list[Measured]:
             with step("starting Postgres"):
                 postgres = stack.enter_context(EmbeddedPostgres(home))
                 url = postgres.url
-        settings = _settings(home, database_url=url, artifacts=given.artifacts_root)
+        settings = own_settings(home, database_url=url, artifacts=given.artifacts_root)
         prepare_schema(settings, step=step)
         prepare_knowledge(settings, step=step)
         pid = postgres.pid if postgres else None
@@ -162,22 +161,6 @@ def run(plan: Plan) -> list[Measured]:
             stack.enter_context(monolith(settings, workers=2, postgres_pid=pid, step=step)),
         ]
         return measure(servers, plan)
-
-
-def _settings(home: Path, *, database_url: str, artifacts: str) -> Settings:
-    """The hub's settings in a folder of its own, without a quota: all clients may ask at once."""
-    http, dashboard = free_ports(2)
-    return Settings(
-        home=home,
-        http_port=http,
-        dashboard_port=dashboard,
-        database_url=database_url,
-        artifacts=artifacts,
-        secret=SecretStr(os.urandom(32).hex()),
-        quota_per_minute=0,
-        quota_per_address=0,
-        redis_url=None,
-    )
 
 
 def keep(measured: list[Measured], *, plan: Plan, file: Path) -> None:
