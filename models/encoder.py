@@ -30,6 +30,8 @@ class VectorSpace:
 class Encoder:
     """The embedder's model, open and ready: `encode` is prepare → run → finish."""
 
+    texts_at_once = 32
+
     def __init__(self, folder: Path, *, threads: int = 1, max_batch: int = 32) -> None:
         """Open `model.onnx`, `tokenizer.json` and `space.json` of `folder`."""
         self.space = VectorSpace.read(folder)
@@ -50,8 +52,11 @@ class Encoder:
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
         return np.asarray(pooled / np.maximum(norms, np.float32(1e-12)))
 
-    def encode(self, texts: list[str]) -> Vectors:
-        """Return one unit vector a text, in their order: shape (texts, dims), float32."""
+    def encode(self, texts: list[str], *, task: str = "query") -> Vectors:
+        """Return one unit vector a text, in their order: shape (texts, dims), float32.
+
+        This model embeds a text alike for every `task`.
+        """
         vectors = np.empty((len(texts), self.space.dims), dtype=np.float32)
         for batch in self.prepare(texts):
             vectors[batch.rows] = self.finish(self.run(batch.feeds))

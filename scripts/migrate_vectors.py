@@ -8,59 +8,35 @@ builds the index. It can be killed and started again: what is done is not done t
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from contracts.errors import HubError, MixedSpaces
-from contracts.records import KnowledgeNode, Vectors
+from contracts.errors import HubError
+from contracts.records import KnowledgeNode
 from contracts.settings import DATA, Settings
-from models.encoder import Encoder, VectorSpace
+from models.encoder import Encoder
+from models.text_encoder import TextEncoder
+from scripts.embedding import Advance, alone, embed, require_same_encoder
 from store.database import Connection, connect
 from store.embedded import database_url
 from store.knowledge import (
     SpaceCount,
-    StoredSpace,
     count_by_space,
     drop_space,
     find_space,
     make_index,
     register_space,
-    sample_vectors,
-    source_text,
     tidy,
     upsert_nodes,
-    upsert_vectors,
     without_vector,
 )
 from store.knowledge_file import BadRow, read_knowledge
 from store.migrate import migrate
 from training.examples import read_labels
-
-BATCH = 32
-"""Nodes that are embedded and stored together: what a kill can cost."""
-
-SAME_VECTOR = 0.999
-"""Cosine from which on an encoder is held to have made a stored vector."""
-
-_LOCK = 7_402_711_385_216
-
-Advance = Callable[[int, int], None]
-"""Called with (nodes embedded, nodes to embed) after each batch."""
-
-
-class TextEncoder(Protocol):
-    """What turns texts into unit vectors of one space: models.encoder.Encoder."""
-
-    space: VectorSpace
-
-    def encode(self, texts: list[str]) -> Vectors: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +56,21 @@ def migrate_vectors(
     file: Path,
     *,
     database_url: str,
-    encoder_dir: Path,
+    encoder: TextEncoder,
     prune: bool = False,
     replace: bool = False,
     advance: Advance = lambda done, of: None,
 ) -> Report:
-    """Load a file of nodes into a database, with vectors of the encoder in `encoder_dir`.
+    """Load a file of nodes into a database, with vectors of `encoder`.
 
     `prune` also removes the nodes that are not in the file (refused when a row is bad); `replace`
     makes every vector of the encoder's space anew. Raises DataError, DatabaseUnavailable,
-    FileNotFoundError when there is no encoder, and MixedSpaces when the stored vectors of the
-    encoder's fingerprint are not what this encoder makes.
+    and MixedSpaces when the stored vectors of the encoder's fingerprint are not what it makes.
     """
     read = read_knowledge(file, intents=read_labels())
     with connect(database_url, vectors=False) as connection:
         migrate(connection)
-    encoder = Encoder(encoder_dir, threads=2)
-    with connect(database_url) as connection, _alone(connection):
+    with connect(database_url) as connection, alone(connection):
         changed = upsert_nodes(connection, read.nodes)
         removed = _prune(connection, read.nodes) if prune and not read.bad else 0
         if replace and (old := find_space(connection, encoder.space.fingerprint)):
@@ -112,56 +86,6 @@ def migrate_vectors(
     return Report(
         len(read.nodes), read.bad, changed, len(missing), removed, space.fingerprint, spaces
     )
-
-
-def require_same_encoder(
-    connection: Connection,
-    nodes: Sequence[KnowledgeNode],
-    *,
-    encoder: TextEncoder,
-    space: StoredSpace,
-) -> None:
-    """Raise MixedSpaces when the encoder does not make the vectors that its space holds already."""
-    known, stored = sample_vectors(connection, nodes, space=space)
-    if not known:
-        return
-    made = encoder.encode([source_text(node) for node in known])
-    worst = float(np.min(np.sum(made * stored, axis=1)))
-    if worst < SAME_VECTOR:
-        raise MixedSpaces(
-            f"The stored vectors of {space.fingerprint} are not what this encoder makes (cosine"
-            f" {worst:.3f}). Use the encoder that made them, or run this with --replace."
-        )
-
-
-def embed(
-    connection: Connection,
-    nodes: Sequence[KnowledgeNode],
-    *,
-    encoder: TextEncoder,
-    space: StoredSpace,
-    advance: Advance,
-) -> None:
-    """Make and store the nodes' vectors, batch by batch; a batch is kept whatever comes after."""
-    # Texts of like length share a batch, so that little is computed on padding.
-    ordered = sorted(nodes, key=lambda node: (len(node.body), node.id))
-    for start in range(0, len(ordered), BATCH):
-        batch = ordered[start : start + BATCH]
-        vectors = encoder.encode([source_text(node) for node in batch])
-        upsert_vectors(
-            connection, batch, vectors, fingerprint=encoder.space.fingerprint, space=space
-        )
-        advance(start + len(batch), len(ordered))
-
-
-@contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Wait until no other load runs: two would embed the same nodes."""
-    connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-    try:
-        yield
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def _prune(connection: Connection, nodes: Sequence[KnowledgeNode]) -> int:
@@ -226,7 +150,7 @@ def main(given: Sequence[str] | None = None) -> int:
             report = migrate_vectors(
                 arguments.file,
                 database_url=url,
-                encoder_dir=arguments.encoder or settings.encoder_dir,
+                encoder=Encoder(arguments.encoder or settings.encoder_dir, threads=2),
                 prune=arguments.prune,
                 replace=arguments.replace,
                 advance=lambda done, of: progress.update(task, completed=done, total=of),

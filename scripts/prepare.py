@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from contracts.settings import DATA, Settings
+from models.encoder import Encoder
 from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
 from store.migrate import migrate
@@ -41,7 +42,7 @@ def prepare_knowledge(settings: Settings, *, step: Step) -> None:
         report = migrate_vectors(
             DATA / "knowledge_nodes.json",
             database_url=settings.database_url,
-            encoder_dir=settings.encoder_dir,
+            encoder=Encoder(settings.encoder_dir, threads=2),
             advance=lambda done, of: say(f"{done} of {of} embedded"),
         )
         for bad in report.bad:

@@ -17,7 +17,7 @@ from contracts.errors import MixedSpaces
 from contracts.records import Search
 from contracts.settings import DATA, PROJECT
 from models.encoder import Encoder
-from scripts.migrate_vectors import BATCH, main, migrate_vectors
+from scripts.migrate_vectors import main, migrate_vectors
 from store.database import Connection, Pool
 from store.knowledge import count_by_space
 from store.retrieval import KnowledgeSearch
@@ -62,11 +62,11 @@ async def test_what_was_loaded_is_found(
     report = migrate_vectors(
         _write(tmp_path / "nodes.jsonl", rows),
         database_url=database_url,
-        encoder_dir=encoder_dir,
+        encoder=Encoder(encoder_dir),
         advance=lambda count, of: done.append((count, of)),
     )
     assert (report.good, report.bad, report.changed, report.embedded) == (40, (), 40, 40)
-    assert done == [(BATCH, 40), (40, 40)]
+    assert done == [(Encoder.texts_at_once, 40), (40, 40)]
     encoder = Encoder(encoder_dir)
     asked = f"{rows[7]['title']} {rows[7]['body']}"
     (found,) = await KnowledgeSearch(pool).search(
@@ -81,7 +81,7 @@ def test_an_empty_database_is_migrated_first(
     report = migrate_vectors(
         _write(tmp_path / "nodes.jsonl", [_row(1)]),
         database_url=empty_database_url,
-        encoder_dir=encoder_dir,
+        encoder=Encoder(encoder_dir),
     )
     assert [(space.fingerprint, space.vectors) for space in report.spaces] == [("tiny", 1)]
 
@@ -92,7 +92,7 @@ def test_only_new_and_changed_nodes_are_embedded_again(
     def load(rows: Sequence[dict[str, Any]], **options: bool) -> tuple[int, int, int]:
         file = _write(tmp_path / "nodes.jsonl", rows)
         report = migrate_vectors(
-            file, database_url=database_url, encoder_dir=encoder_dir, **options
+            file, database_url=database_url, encoder=Encoder(encoder_dir), **options
         )
         return report.changed, report.embedded, report.removed
 
@@ -176,10 +176,11 @@ def test_a_load_that_was_killed_goes_on_where_it_stood(
         time.sleep(0.005)
     os.kill(load.pid, signal.SIGKILL)
     load.wait()
-    report = migrate_vectors(file, database_url=database_url, encoder_dir=encoder_dir)
+    report = migrate_vectors(file, database_url=database_url, encoder=Encoder(encoder_dir))
     assert report.changed == 0
     assert 0 < report.embedded < count
-    assert report.embedded % BATCH == count % BATCH
+    batch = Encoder.texts_at_once
+    assert report.embedded % batch == count % batch
     assert _vectors(connection) == count
     (space,) = count_by_space(connection)
     assert (space.vectors, space.nodes) == (count, count)
@@ -191,7 +192,7 @@ def test_vectors_of_different_encoders_are_never_mixed(
     file = _write(tmp_path / "nodes.jsonl", [_row(n) for n in range(8)])
 
     def load(folder: Path, **options: bool) -> None:
-        migrate_vectors(file, database_url=database_url, encoder_dir=folder, **options)
+        migrate_vectors(file, database_url=database_url, encoder=Encoder(folder), **options)
 
     load(encoder_dir)
     wider = make_tiny_encoder(tmp_path / "wider", texts=WORDS, dims=48)

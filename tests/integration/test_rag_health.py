@@ -21,7 +21,7 @@ from tests.tiny_encoder import make_tiny_encoder
 
 @pytest.fixture(scope="module")
 def shipped_url(
-    postgres: EmbeddedPostgres, template_database: str, hub_home: Path
+    postgres: EmbeddedPostgres, template_database: str, encoder: Encoder
 ) -> Iterator[str]:
     """A database with the project's own nodes, embedded by the encoder as served."""
     name, template = "shipped", urlsplit(template_database).path.lstrip("/")
@@ -32,9 +32,7 @@ def shipped_url(
             )
         )
         url = with_database(postgres.url, name)
-        migrate_vectors(
-            DATA / "knowledge_nodes.json", database_url=url, encoder_dir=hub_home / "encoder"
-        )
+        migrate_vectors(DATA / "knowledge_nodes.json", database_url=url, encoder=encoder)
         yield url
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -80,7 +78,7 @@ def test_a_miss_is_named_and_ends_with_1(
     status, said = check(node.body[:300], node.id)
     assert (status, "no results" in said) == (1, True)
     migrate_vectors(
-        DATA / "knowledge_nodes.json", database_url=database_url, encoder_dir=tiny_encoder
+        DATA / "knowledge_nodes.json", database_url=database_url, encoder=Encoder(tiny_encoder)
     )
     assert check(node.body[:300], node.id)[0] == 0
     status, said = check(node.body[:300], "no-such-node")
