@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from contracts.errors import HubError
@@ -28,19 +28,13 @@ from contracts.records import KnowledgeNode, Search
 from contracts.settings import Settings
 from contracts.text import normalise
 from models.encoder import Encoder
+from scripts.embedding import embed
 from store.database import connect, open_pool
 from store.embedded import EmbeddedPostgres
-from store.knowledge import (
-    make_index,
-    register_space,
-    source_text,
-    tidy,
-    upsert_nodes,
-    upsert_vectors,
-    without_vector,
-)
+from store.knowledge import make_index, register_space, tidy, upsert_nodes
 from store.migrate import migrate
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
+from store.unembedded import without_vector
 
 BAR = 0.685
 """The hybrid's least nDCG@10 on SciFact."""
@@ -110,18 +104,18 @@ def load(collection: Collection, *, url: str, encoder: Encoder, console: Console
         migrate(connection)
     with connect(url) as connection:
         upsert_nodes(connection, collection.documents)
-        fingerprint = encoder.space.fingerprint
-        space = register_space(connection, fingerprint, dims=encoder.space.dims)
-        missing = sorted(
-            without_vector(connection, collection.documents, space=space),
-            key=lambda node: len(node.body),
-        )
-        starts = range(0, len(missing), BATCH)
-        for start in track(starts, f"embedding {len(missing)} documents", console=console):
-            batch = missing[start : start + BATCH]
-            vectors = encoder.encode([source_text(node) for node in batch])
-            upsert_vectors(connection, batch, vectors, fingerprint=fingerprint, space=space)
-        if make_index(connection, space) or missing:
+        space = register_space(connection, encoder.space.fingerprint, dims=encoder.space.dims)
+        missing = without_vector(connection, space=space)
+        with Progress(console=console) as progress:
+            task = progress.add_task(f"embedding {len(missing)} documents", total=len(missing))
+            embed(
+                connection,
+                missing,
+                encoder=encoder,
+                space=space,
+                advance=lambda what, done, of: progress.update(task, completed=done),
+            )
+        if make_index(connection, space) or len(missing):
             tidy(connection, rebuild=False)
 
 

@@ -6,18 +6,18 @@ from contextlib import contextmanager
 import numpy as np
 
 from contracts.errors import MixedSpaces
-from contracts.records import KnowledgeNode
 from models.text_encoder import TextEncoder
 from store.database import Connection
-from store.knowledge import StoredSpace, sample_vectors, source_text, upsert_vectors
+from store.knowledge import StoredSpace, source_text, upsert_vectors
+from store.unembedded import NodeNumbers, read_nodes, sample_vectors
 
 SAME_VECTOR = 0.999
 """Cosine from which on an encoder is held to have made a stored vector."""
 
 _LOCK = 7_402_711_385_216
 
-Advance = Callable[[int, int], None]
-"""Called with (nodes embedded, nodes to embed) after each batch."""
+Advance = Callable[[str, int, int | None], None]
+"""Called now and then with what is being done, how much of it is, and of how much where known."""
 
 
 @contextmanager
@@ -31,14 +31,10 @@ def alone(connection: Connection) -> Iterator[None]:
 
 
 def require_same_encoder(
-    connection: Connection,
-    nodes: Sequence[KnowledgeNode],
-    *,
-    encoder: TextEncoder,
-    space: StoredSpace,
+    connection: Connection, encoder: TextEncoder, *, space: StoredSpace
 ) -> None:
     """Raise MixedSpaces when the encoder does not make the vectors that its space holds already."""
-    known, stored = sample_vectors(connection, nodes, space=space)
+    known, stored = sample_vectors(connection, space=space)
     if not known:
         return
     made = encoder.encode([source_text(node) for node in known], task="document")
@@ -52,19 +48,26 @@ def require_same_encoder(
 
 def embed(
     connection: Connection,
-    nodes: Sequence[KnowledgeNode],
+    numbers: NodeNumbers,
     *,
     encoder: TextEncoder,
     space: StoredSpace,
-    advance: Advance,
+    advance: Advance = lambda what, done, of: None,
 ) -> None:
-    """Make and store the nodes' vectors, batch by batch; a batch is kept whatever comes after."""
-    # Texts of like length share a batch, so that little is computed on padding.
-    ordered = sorted(nodes, key=lambda node: (len(node.body), node.id))
-    for start in range(0, len(ordered), encoder.texts_at_once):
-        batch = ordered[start : start + encoder.texts_at_once]
-        vectors = encoder.encode([source_text(node) for node in batch], task="document")
+    """Make and store these nodes' vectors batch by batch; a batch is kept whatever comes after."""
+    for start in range(0, len(numbers), encoder.texts_at_once):
+        batch = numbers[start : start + encoder.texts_at_once].tolist()
+        embed_batch(connection, batch, encoder=encoder, space=space)
+        advance("embedding", start + len(batch), len(numbers))
+
+
+def embed_batch(
+    connection: Connection, numbers: Sequence[int], *, encoder: TextEncoder, space: StoredSpace
+) -> None:
+    """Make and store the vectors of those nodes that are still there, all or none."""
+    nodes = read_nodes(connection, numbers)
+    if nodes:
+        vectors = encoder.encode([source_text(node) for node in nodes], task="document")
         upsert_vectors(
-            connection, batch, vectors, fingerprint=encoder.space.fingerprint, space=space
+            connection, nodes, vectors, fingerprint=encoder.space.fingerprint, space=space
         )
-        advance(start + len(batch), len(ordered))

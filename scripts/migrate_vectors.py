@@ -8,7 +8,8 @@ builds the index. It can be killed and started again: what is done is not done t
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +17,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from contracts.errors import HubError
-from contracts.records import KnowledgeNode
 from contracts.settings import DATA, Settings
 from models.encoder import Encoder
 from models.text_encoder import TextEncoder
 from scripts.embedding import Advance, alone, embed, require_same_encoder
-from store.database import Connection, connect
+from store.database import connect
 from store.embedded import database_url
 from store.knowledge import (
     SpaceCount,
@@ -31,77 +31,79 @@ from store.knowledge import (
     make_index,
     register_space,
     tidy,
-    upsert_nodes,
-    without_vector,
 )
-from store.knowledge_file import BadRow, read_knowledge
+from store.knowledge_file import KnowledgeFile
+from store.knowledge_load import Loaded, end_load, load_nodes
+from store.knowledge_source import BadRow, KnowledgeSource, Page
 from store.migrate import migrate
+from store.unembedded import without_vector
 from training.examples import read_labels
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a load did. `changed` counts nodes, `embedded` vectors; `spaces` is newest first."""
+    """What a load did. `embedded` counts vectors; `spaces` is newest first."""
 
-    good: int
-    bad: tuple[BadRow, ...]
-    changed: int
+    loaded: Loaded
     embedded: int
-    removed: int
     space: str
     spaces: tuple[SpaceCount, ...]
 
 
 def migrate_vectors(
-    file: Path,
+    source: KnowledgeSource,
     *,
     database_url: str,
     encoder: TextEncoder,
     prune: bool = False,
     replace: bool = False,
-    advance: Advance = lambda done, of: None,
+    advance: Advance = lambda what, done, of: None,
+    list_bad: Callable[[BadRow], None] = lambda row: None,
 ) -> Report:
-    """Load a file of nodes into a database, with vectors of `encoder`.
+    """Load a source's nodes into a database, and give every node that is stored its vector.
 
-    `prune` also removes the nodes that are not in the file (refused when a row is bad); `replace`
-    makes every vector of the encoder's space anew. Raises DataError, DatabaseUnavailable,
-    and MixedSpaces when the stored vectors of the encoder's fingerprint are not what it makes.
+    `prune` also removes the nodes that the source lacks (unless a row is bad); `replace` makes
+    every vector of the encoder's space anew. Raises DatabaseUnavailable, MixedSpaces when the
+    stored vectors of the encoder's fingerprint are not what it makes, and what the source raises.
     """
-    read = read_knowledge(file, intents=read_labels())
     with connect(database_url, vectors=False) as connection:
         migrate(connection)
+
+    def listen(page: Page, loaded: Loaded) -> None:
+        advance("reading", loaded.good + loaded.bad, None)
+        for row in page.bad:
+            list_bad(row)
+
     with connect(database_url) as connection, alone(connection):
-        changed = upsert_nodes(connection, read.nodes)
-        removed = _prune(connection, read.nodes) if prune and not read.bad else 0
+        loaded = load_nodes(connection, source, prune=prune, listen=listen)
         if replace and (old := find_space(connection, encoder.space.fingerprint)):
             drop_space(connection, old)
         space = register_space(connection, encoder.space.fingerprint, dims=encoder.space.dims)
-        require_same_encoder(connection, read.nodes, encoder=encoder, space=space)
-        missing = without_vector(connection, read.nodes, space=space)
+        require_same_encoder(connection, encoder, space=space)
+        missing = without_vector(
+            connection, space=space, listen=lambda seen: advance("looking at", seen, None)
+        )
         embed(connection, missing, encoder=encoder, space=space, advance=advance)
         made = make_index(connection, space)
-        if changed or removed or missing or made:
-            tidy(connection, rebuild=removed > 0 or not made)
+        if loaded.changed or loaded.removed or len(missing) or made:
+            tidy(connection, rebuild=loaded.removed > 0 or not made)
+        end_load(connection, source)
         spaces = tuple(count_by_space(connection))
-    return Report(
-        len(read.nodes), read.bad, changed, len(missing), removed, space.fingerprint, spaces
-    )
-
-
-def _prune(connection: Connection, nodes: Sequence[KnowledgeNode]) -> int:
-    return connection.execute(
-        "DELETE FROM knowledge_nodes WHERE id <> ALL(%s)", ([node.id for node in nodes],)
-    ).rowcount
+    return Report(loaded, len(missing), space.fingerprint, spaces)
 
 
 def _show(report: Report, *, console: Console, since_s: float) -> None:
-    for row in report.bad:
-        console.print(f"row {row.number} left out: {row.reason}", markup=False, style="red")
+    loaded = report.loaded
     console.print(
-        f"{report.good} nodes: {report.changed} new or changed, {report.embedded} embedded"
-        f" in space {report.space}, {report.removed} removed; {len(report.bad)} bad rows;"
+        f"{loaded.good} nodes: {loaded.changed} new or changed, {report.embedded} embedded"
+        f" in space {report.space}, {loaded.removed} removed; {loaded.bad} bad rows;"
         f" {time.monotonic() - since_s:.1f} s"
     )
+    if loaded.begun:
+        console.print(
+            f"{loaded.begun} of the rows were read by the load that this one went on with, which"
+            " listed the bad ones among them."
+        )
     for space in report.spaces:
         note = ""
         if space.vectors < space.nodes:
@@ -109,6 +111,19 @@ def _show(report: Report, *, console: Console, since_s: float) -> None:
         elif space.fingerprint != report.space:
             note = f"; when every replica reports {report.space}: --drop-space {space.fingerprint}"
         console.print(f"  space {space.fingerprint}: {space.vectors} vectors{note}")
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Advance]:
+    """Show what is being done and how far it is."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        task = progress.add_task("nodes", total=None)
+
+        def advance(what: str, done: int, of: int | None) -> None:
+            progress.update(task, description=f"{what} nodes", completed=done, total=of)
+
+        yield advance
 
 
 def _drop(url: str, fingerprint: str, *, console: Console) -> int:
@@ -144,18 +159,18 @@ def main(given: Sequence[str] | None = None) -> int:
         url = arguments.database_url or database_url(settings)
         if arguments.drop_space:
             return _drop(url, arguments.drop_space, console=console)
-        columns = (TextColumn("embedding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("embedding", total=None)
+        with _progress(console) as advance:
             report = migrate_vectors(
-                arguments.file,
+                KnowledgeFile(arguments.file, intents=read_labels()),
                 database_url=url,
                 encoder=Encoder(arguments.encoder or settings.encoder_dir, threads=2),
                 prune=arguments.prune,
                 replace=arguments.replace,
-                advance=lambda done, of: progress.update(task, completed=done, total=of),
+                advance=advance,
+                list_bad=lambda row: console.print(
+                    f"{row.place} left out: {row.reason}", markup=False, style="red"
+                ),
             )
-            progress.update(task, completed=report.embedded, total=report.embedded)
     except FileNotFoundError as error:
         console.print(
             f"No encoder: {error}. `make run` makes one, or name it with --encoder.", markup=False
@@ -165,9 +180,9 @@ def main(given: Sequence[str] | None = None) -> int:
         console.print(f"{error} What was loaded before is kept.", markup=False)
         return 1
     _show(report, console=console, since_s=since_s)
-    if arguments.prune and report.bad:
+    if arguments.prune and report.loaded.bad:
         console.print("Nothing was removed, since a bad row may be a node that is stored.")
-    return 3 if report.bad else 0
+    return 3 if report.loaded.bad else 0
 
 
 if __name__ == "__main__":

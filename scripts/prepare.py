@@ -10,7 +10,9 @@ from contracts.settings import DATA, Settings
 from models.encoder import Encoder
 from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
+from store.knowledge_file import KnowledgeFile
 from store.migrate import migrate
+from training.examples import read_labels
 
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Shows what is going on, and for how long: `with step("doing this") as say: say("half done")`."""
@@ -39,11 +41,10 @@ def prepare_knowledge(settings: Settings, *, step: Step) -> None:
     """Load the knowledge nodes that are new or changed; bad rows are named and left out."""
     assert settings.database_url is not None, "the caller starts or names the database"
     with step("knowledge nodes: embedding and loading") as say:
-        report = migrate_vectors(
-            DATA / "knowledge_nodes.json",
+        migrate_vectors(
+            KnowledgeFile(DATA / "knowledge_nodes.json", intents=read_labels()),
             database_url=settings.database_url,
             encoder=Encoder(settings.encoder_dir, threads=2),
-            advance=lambda done, of: say(f"{done} of {of} embedded"),
+            advance=lambda what, done, of: say(f"{what}: {done}{f' of {of}' if of else ''}"),
+            list_bad=lambda row: say(f"{row.place} left out: {row.reason}"),
         )
-        for bad in report.bad:
-            say(f"left out: {bad}")

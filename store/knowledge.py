@@ -1,6 +1,6 @@
 """What the university wrote, and its vectors: loading them, and seeing what is still missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,20 +94,6 @@ def find_space(connection: Connection, fingerprint: str) -> StoredSpace | None:
     return StoredSpace(*row) if row else None
 
 
-def without_vector(
-    connection: Connection, nodes: Sequence[KnowledgeNode], *, space: StoredSpace
-) -> list[KnowledgeNode]:
-    """Return the nodes that lack a vector of their present text: what a resumed load has to do."""
-    rows = connection.execute(
-        "SELECT node.id, vector.source_digest FROM knowledge_vectors AS vector"
-        " JOIN knowledge_nodes AS node ON node.number = vector.node"
-        " WHERE vector.space = %s AND node.id = ANY(%s)",
-        (space.id, [node.id for node in nodes]),
-    ).fetchall()
-    done: Mapping[str, str] = dict(rows)
-    return [node for node in nodes if done.get(node.id) != digest(source_text(node))]
-
-
 def upsert_vectors(
     connection: Connection,
     nodes: Sequence[KnowledgeNode],
@@ -145,25 +131,6 @@ def upsert_vectors(
         stored = connection.execute(statement("upsert_vectors"), {"space": space.id}).rowcount
         if stored != len(nodes):
             raise DataError(f"{len(nodes) - stored} of the nodes are not stored; no vector was.")
-
-
-def sample_vectors(
-    connection: Connection, nodes: Sequence[KnowledgeNode], *, space: StoredSpace
-) -> tuple[list[KnowledgeNode], Vectors]:
-    """Return a few of the nodes whose vector is of their present text, and those vectors.
-
-    An encoder that claims the space must make them again.
-    """
-    rows = connection.execute(
-        "SELECT node.id, vector.source_digest, vector.embedding FROM knowledge_vectors AS vector"
-        " JOIN knowledge_nodes AS node ON node.number = vector.node"
-        " WHERE vector.space = %s AND node.id = ANY(%s) ORDER BY node.id LIMIT 4",
-        (space.id, [node.id for node in nodes]),
-    ).fetchall()
-    by_id = {node.id: node for node in nodes}
-    alike = [(by_id[i], v) for i, made_of, v in rows if made_of == digest(source_text(by_id[i]))]
-    vectors = np.array([v.to_numpy() for _, v in alike], np.float32).reshape(-1, space.dims)
-    return [node for node, _ in alike], vectors
 
 
 def make_index(connection: Connection, space: StoredSpace, *, workers: int = 2) -> bool:

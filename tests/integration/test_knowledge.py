@@ -15,11 +15,9 @@ from store.knowledge import (
     find_space,
     make_index,
     register_space,
-    sample_vectors,
     tidy,
     upsert_nodes,
     upsert_vectors,
-    without_vector,
 )
 
 GOWN = KnowledgeNode("gown", "Cap and gown", "Order by week 6.", "/gown", "graduation", ("cap",))
@@ -124,21 +122,6 @@ def test_a_vector_of_a_node_that_is_not_stored_is_refused_with_its_whole_batch(
     with pytest.raises(DataError, match="1 of the nodes"):
         upsert_vectors(connection, NODES, _unit(3), fingerprint="space", space=space)
     assert connection.execute("SELECT count(*) FROM knowledge_vectors").fetchone() == (0,)
-
-
-def test_a_node_lacks_its_vector_until_it_has_one_of_its_present_text(
-    connection: Connection,
-) -> None:
-    space = _store(connection)
-    assert without_vector(connection, NODES, space=space) == []
-    edited = replace(GOWN, body="Order by week 8.")
-    upsert_nodes(connection, [edited])
-    assert without_vector(connection, [edited, WIFI, MEALS], space=space) == [edited]
-    # Upper case and white space are not another text: queries are normalised as well.
-    assert without_vector(connection, [replace(WIFI, title="CAMPUS  wifi")], space=space) == []
-    known, vectors = sample_vectors(connection, [edited, WIFI, MEALS], space=space)
-    assert known == [MEALS, WIFI]
-    np.testing.assert_array_equal(vectors, _unit(3)[[2, 1]])
 
 
 def test_spaces_stand_side_by_side_until_one_is_dropped(connection: Connection) -> None:

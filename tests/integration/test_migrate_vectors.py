@@ -20,8 +20,11 @@ from models.encoder import Encoder
 from scripts.migrate_vectors import main, migrate_vectors
 from store.database import Connection, Pool
 from store.knowledge import count_by_space
+from store.knowledge_file import KnowledgeFile
+from store.knowledge_load import Loaded
 from store.retrieval import KnowledgeSearch
 from tests.tiny_encoder import make_tiny_encoder
+from training.examples import read_labels
 
 SCRIPT = PROJECT / "scripts" / "migrate_vectors.py"
 WORDS = ("grade", "appeal", "form", "registrar", "parking", "permit", "gown", "wifi", "dining")
@@ -40,9 +43,9 @@ def _row(number: int, **changes: Any) -> dict[str, Any]:
     return {**row, **changes}
 
 
-def _write(file: Path, rows: Sequence[dict[str, Any]]) -> Path:
+def _write(file: Path, rows: Sequence[dict[str, Any]]) -> KnowledgeFile:
     file.write_text("\n".join(map(json.dumps, rows)) + "\n")
-    return file
+    return KnowledgeFile(file, intents=read_labels())
 
 
 @pytest.fixture
@@ -58,15 +61,20 @@ async def test_what_was_loaded_is_found(
     database_url: str, pool: Pool, tmp_path: Path, encoder_dir: Path
 ) -> None:
     rows = [_row(n) for n in range(40)]
-    done: list[tuple[int, int]] = []
+    done: list[tuple[str, int, int | None]] = []
     report = migrate_vectors(
         _write(tmp_path / "nodes.jsonl", rows),
         database_url=database_url,
         encoder=Encoder(encoder_dir),
-        advance=lambda count, of: done.append((count, of)),
+        advance=lambda what, count, of: done.append((what, count, of)),
     )
-    assert (report.good, report.bad, report.changed, report.embedded) == (40, (), 40, 40)
-    assert done == [(Encoder.texts_at_once, 40), (40, 40)]
+    assert (report.loaded, report.embedded) == (Loaded(good=40, changed=40), 40)
+    assert done == [
+        ("reading", 40, None),
+        ("looking at", 40, None),
+        ("embedding", Encoder.texts_at_once, 40),
+        ("embedding", 40, 40),
+    ]
     encoder = Encoder(encoder_dir)
     asked = f"{rows[7]['title']} {rows[7]['body']}"
     (found,) = await KnowledgeSearch(pool).search(
@@ -94,7 +102,7 @@ def test_only_new_and_changed_nodes_are_embedded_again(
         report = migrate_vectors(
             file, database_url=database_url, encoder=Encoder(encoder_dir), **options
         )
-        return report.changed, report.embedded, report.removed
+        return report.loaded.changed, report.embedded, report.loaded.removed
 
     rows = [_row(n) for n in range(10)]
     assert load(rows) == (10, 10, 0)
@@ -139,7 +147,7 @@ def test_the_exit_status_and_a_sentence_say_what_went_wrong(
     monkeypatch.delenv("HUB_DATABASE_URL", raising=False)
     monkeypatch.setenv("HUB_HOME", str(tmp_path / "home"))
     file = _write(tmp_path / "nodes.jsonl", [_row(1)])
-    given = ["--from", str(file), "--encoder", str(encoder_dir)]
+    given = ["--from", file.name, "--encoder", str(encoder_dir)]
 
     def outcome(*arguments: str) -> tuple[int, str]:
         status = main(arguments)
@@ -152,7 +160,7 @@ def test_the_exit_status_and_a_sentence_say_what_went_wrong(
     assert (status, "cannot be reached" in said, "secret" in said) == (1, True, False)
     status, said = outcome("--from", str(tmp_path / "none"), "--database-url", database_url)
     assert (status, "No such file" in said) == (1, True)
-    status, said = outcome("--from", str(file), "--database-url", database_url)
+    status, said = outcome("--from", file.name, "--database-url", database_url)
     assert (status, "No encoder" in said) == (1, True)
 
 
@@ -163,7 +171,7 @@ def test_a_load_that_was_killed_goes_on_where_it_stood(
     file = _write(tmp_path / "nodes.jsonl", [_row(n) for n in range(count)])
     load = subprocess.Popen(
         [
-            *(sys.executable, str(SCRIPT), "--from", str(file)),
+            *(sys.executable, str(SCRIPT), "--from", file.name),
             *("--database-url", database_url, "--encoder", str(encoder_dir)),
         ],
         cwd=tmp_path,
@@ -177,7 +185,7 @@ def test_a_load_that_was_killed_goes_on_where_it_stood(
     os.kill(load.pid, signal.SIGKILL)
     load.wait()
     report = migrate_vectors(file, database_url=database_url, encoder=Encoder(encoder_dir))
-    assert report.changed == 0
+    assert report.loaded.changed == 0
     assert 0 < report.embedded < count
     batch = Encoder.texts_at_once
     assert report.embedded % batch == count % batch

@@ -14,7 +14,7 @@ from models.encoder import Encoder
 from scripts.check_rag_health import check_rag_health, main, read_health_queries
 from scripts.migrate_vectors import migrate_vectors
 from store.embedded import EmbeddedPostgres
-from store.knowledge_file import read_knowledge
+from store.knowledge_file import KnowledgeFile, read_knowledge
 from tests.integration.conftest import with_database
 from tests.tiny_encoder import make_tiny_encoder
 
@@ -32,7 +32,9 @@ def shipped_url(
             )
         )
         url = with_database(postgres.url, name)
-        migrate_vectors(DATA / "knowledge_nodes.json", database_url=url, encoder=encoder)
+        migrate_vectors(
+            KnowledgeFile(DATA / "knowledge_nodes.json"), database_url=url, encoder=encoder
+        )
         yield url
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -78,7 +80,9 @@ def test_a_miss_is_named_and_ends_with_1(
     status, said = check(node.body[:300], node.id)
     assert (status, "no results" in said) == (1, True)
     migrate_vectors(
-        DATA / "knowledge_nodes.json", database_url=database_url, encoder=Encoder(tiny_encoder)
+        KnowledgeFile(DATA / "knowledge_nodes.json"),
+        database_url=database_url,
+        encoder=Encoder(tiny_encoder),
     )
     assert check(node.body[:300], node.id)[0] == 0
     status, said = check(node.body[:300], "no-such-node")

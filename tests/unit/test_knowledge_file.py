@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.errors import DataError
-from store.knowledge_file import read_knowledge
+from store.knowledge_file import KnowledgeFile, read_knowledge
 
 GOOD: dict[str, Any] = {
     "id": "gown",
@@ -61,7 +61,7 @@ def test_a_bad_row_is_named_and_the_good_ones_are_read(
     read = read_knowledge(_file(tmp_path, json.dumps(rows)), intents={"graduation"})
     assert [node.id for node in read.nodes] == ["gown", "third"]
     (bad,) = read.bad
-    assert bad.number == 2
+    assert bad.place == "row 2"
     assert reason in bad.reason
 
 
@@ -70,12 +70,12 @@ def test_a_missing_field_a_repeated_id_and_a_row_that_is_no_object_are_bad(tmp_p
     read = read_knowledge(
         _file(tmp_path, json.dumps([without_url, GOOD, GOOD, "text", None, ["list"]]))
     )
-    assert [(bad.number, bad.reason) for bad in read.bad] == [
-        (1, "url: Field required"),
-        (3, "id: gown is in row 2 already"),
-        (4, "no JSON object"),
-        (5, "no JSON object"),
-        (6, "no JSON object"),
+    assert [(bad.place, bad.reason) for bad in read.bad] == [
+        ("row 1", "url: Field required"),
+        ("row 3", "id: gown is in row 2 already"),
+        ("row 4", "no JSON object"),
+        ("row 5", "no JSON object"),
+        ("row 6", "no JSON object"),
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_broken_line_is_bad_by_its_line_number(tmp_path: Path) -> None:
     text = f'{json.dumps(GOOD)}\n{{"id": \n\n42\n{json.dumps({**GOOD, "id": "last"})}\n'
     read = read_knowledge(_file(tmp_path, text))
     assert [node.id for node in read.nodes] == ["gown", "last"]
-    assert [bad.number for bad in read.bad] == [2, 4]
+    assert [bad.place for bad in read.bad] == ["row 2", "row 4"]
     assert read.bad[0].reason.startswith("no JSON")
 
 
@@ -96,3 +96,29 @@ def test_a_file_that_cannot_be_read_is_an_error_with_a_reason(tmp_path: Path) ->
     binary.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="UTF-8"):
         read_knowledge(binary)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_file_has_no_pages(tmp_path: Path, text: str) -> None:
+    assert list(KnowledgeFile(_file(tmp_path, text)).pages()) == []
+
+
+@pytest.mark.parametrize("as_lines", [True, False])
+def test_a_file_is_read_in_pages_whose_ids_differ(tmp_path: Path, as_lines: bool) -> None:
+    rows = [{**GOOD, "id": f"n{number}"} for number in (1, 2, 3, 1, 5)]
+    text = "\n" + "\n".join(map(json.dumps, rows)) if as_lines else json.dumps(rows)
+    pages = list(KnowledgeFile(_file(tmp_path, text), page_rows=2).pages())
+    assert [[node.id for node in page.nodes] for page in pages] == [["n1", "n2"], ["n3"], ["n5"]]
+    (bad,) = pages[1].bad
+    assert bad.place == ("row 5" if as_lines else "row 4")
+
+
+def test_the_lines_before_one_that_is_no_text_are_read(tmp_path: Path) -> None:
+    file = _file(tmp_path, "")
+    line = json.dumps(GOOD).encode() + b"\n"
+    # More than a reader takes from the file at once.
+    file.write_bytes(line + b" " * 100_000 + b"\n\xff\n")
+    pages = KnowledgeFile(file, page_rows=1).pages()
+    assert [node.id for node in next(pages).nodes] == ["gown"]
+    with pytest.raises(DataError, match="not UTF-8"):
+        next(pages)
