@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     train_threads: int = Field(
         default=1, ge=1, description="Threads a training worker computes with."
     )
+    train_resource: str = Field(
+        default="CPU",
+        min_length=1,
+        description="What a training worker asks the cluster for: CPU, or a resource that only"
+        " nodes kept for training offer.",
+    )
     train_start_timeout_s: float = Field(
         default=60.0, gt=0, description="How long the cluster may look for room for a training."
     )

@@ -12,34 +12,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
-import yaml
 
 from contracts.errors import HubError
 from contracts.settings import PROJECT, Settings
+from scripts.cluster import Cluster
 from scripts.ports import DIRECT_INGRESS_PORTS, Ports, require_free
 
 START_TIMEOUT_S = 120.0
-DEPLOY_TIMEOUT_S = 180.0
 UNDEPLOY_TIMEOUT_S = 15.0
 HEAD_STOP_TIMEOUT_S = 3.0
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 """What deployments send each other is small: a small store keeps the laptop's memory free."""
 
-SERVE_CONFIG = PROJECT / "serve_config.yaml"
+RAY_ENVIRONMENT = PROJECT / "deploy" / "ray.env"
 
 
 class ClusterFailed(HubError):
     """The Ray cluster did not start."""
-
-
-class DeployFailed(HubError):
-    """The application did not come up."""
 
 
 @contextmanager
@@ -69,8 +63,8 @@ def temp_dir_of(settings: Settings) -> Path:
     return Path(tempfile.gettempdir()) / f"hub-{name}"
 
 
-class LocalCluster:
-    """`ray start --head --block` as a child, and Serve's REST API over it."""
+class LocalCluster(Cluster):
+    """`ray start --head --block` as a child."""
 
     def __init__(
         self, settings: Settings, *, ports: Ports | None = None, num_cpus: int | None = None
@@ -83,17 +77,14 @@ class LocalCluster:
         self._num_cpus = num_cpus or max(2, os.cpu_count() or 2)
         self._folder = settings.home_dir / "ray"
         self.temp_dir = temp_dir_of(settings)
-        self.token_file = self._folder / "auth_token"
+        super().__init__(
+            http_host=settings.http_host,
+            http_port=self.ports.http,
+            dashboard_port=self.ports.dashboard,
+            token_file=self._folder / "auth_token",
+        )
         self.log_file = self._folder / "head.log"
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def dashboard_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.dashboard}"
-
-    @property
-    def http_url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.http}"
 
     @property
     def address(self) -> str:
@@ -110,16 +101,8 @@ class LocalCluster:
             "PYTHONPATH": os.pathsep.join(
                 part for part in (str(PROJECT), os.environ.get("PYTHONPATH")) if part
             ),
-            "RAY_AUTH_MODE": "token",
+            **ray_environment(),
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            # Ray starts workers at niceness 15: nothing would be left for a training job to yield.
-            "RAY_worker_niceness": "0",
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-            "RAY_SERVE_HAPROXY_NBTHREAD": "1",
-            # Ten rounds a second, the default, take 6 % of a core from the answers.
-            "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
             "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
             "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
             "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
@@ -127,17 +110,10 @@ class LocalCluster:
             "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
             "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
             "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
-            "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
-            "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
             "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
             "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + DIRECT_INGRESS_PORTS),
             "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + DIRECT_INGRESS_PORTS + 1),
             "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 2 * DIRECT_INGRESS_PORTS - 1),
-            # A busy machine must still start and serve (DESIGN, decision 14).
-            "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
-            "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
-            "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
-            "RAY_SERVE_HANDLE_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "1",
         }
 
     def start(self) -> None:
@@ -183,81 +159,6 @@ class LocalCluster:
                 start_new_session=True,  # Ctrl-C reaches us alone; we stop the head ourselves
                 preexec_fn=_die_with_parent(),
             )
-
-    def deploy(
-        self,
-        *,
-        overrides: Mapping[str, Mapping[str, Any]] | None = None,
-        progress: Callable[[str], None] = lambda line: None,
-    ) -> None:
-        """Send serve_config.yaml and wait until the application runs.
-
-        `overrides` changes options of deployments by name (tests and benchmarks need it); a mapping
-        is merged into the option's own.
-        Raises DeployFailed with what Serve says of the deployment that failed.
-        """
-        config = yaml.safe_load(SERVE_CONFIG.read_text())
-        config["http_options"] = {"host": self._settings.http_host, "port": self.ports.http}
-        for deployment in config["applications"][0]["deployments"]:
-            for option, value in (overrides or {}).get(deployment["name"], {}).items():
-                if isinstance(value, Mapping):
-                    value = {**deployment.get(option, {}), **value}
-                deployment[option] = value
-        self.api("PUT", "/api/serve/applications/", json=config)
-        deadline = time.monotonic() + DEPLOY_TIMEOUT_S
-        said = ""
-        while time.monotonic() < deadline:
-            self._require_alive()
-            application = self.application()
-            status = str(application.get("status", "NOT_STARTED"))
-            states = ", ".join(
-                f"{name} {one['status'].lower()}"
-                for name, one in application.get("deployments", {}).items()
-                if one["status"] != "HEALTHY"
-            )
-            line = f"deploying: {states or status.lower()}"
-            if line != said:
-                progress(line)
-                said = line
-            if status == "RUNNING":
-                return
-            if status in {"DEPLOY_FAILED", "UNHEALTHY"}:
-                raise DeployFailed(_reasons(application))
-            time.sleep(0.25)
-        raise DeployFailed(f"Not running after {DEPLOY_TIMEOUT_S:.0f} s: {said}")
-
-    def application(self) -> dict[str, Any]:
-        """Return Serve's view of the hub: status, deployments, replicas."""
-        applications = self.api("GET", "/api/serve/applications/").json()["applications"]
-        return dict(applications.get("hub", {}))
-
-    def api(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """Call the dashboard's REST API with the token. Raises httpx.HTTPError."""
-        response = httpx.request(
-            method,
-            self.dashboard_url + path,
-            headers={"Authorization": f"Bearer {self.token_file.read_text().strip()}"},
-            timeout=30,
-            **arguments,
-        )
-        response.raise_for_status()
-        return response
-
-    def wait_until_ready(self, *, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Wait for /v1/readyz to answer 200 and return what it says. Raises DeployFailed."""
-        deadline = time.monotonic() + timeout_s
-        last = "no answer"
-        while time.monotonic() < deadline:
-            self._require_alive()
-            try:
-                response = httpx.get(self.http_url + "/v1/readyz", timeout=5)
-                if response.status_code == httpx.codes.OK:
-                    return dict(response.json())
-                last = f"{response.status_code} {response.text[:300]}"
-            except httpx.HTTPError as error:
-                last = repr(error)
-            time.sleep(0.1)
-        raise DeployFailed(f"/v1/readyz did not become ready within {timeout_s:.0f} s: {last}")
 
     @contextmanager
     def beside(self, module: str) -> Iterator[None]:
@@ -332,6 +233,12 @@ class LocalCluster:
             raise ClusterFailed(f"Its head ended. {self.log_file} says last:\n" + "\n".join(tail))
 
 
+def ray_environment() -> dict[str, str]:
+    """Return what every `ray start` of a hub has in its environment, wherever it runs."""
+    lines = RAY_ENVIRONMENT.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
 def hub_environment(settings: Settings) -> dict[str, str]:
     """Say the settings again as environment, with `home` absolute and the secret in the clear."""
     said = settings.model_dump() | {
@@ -343,16 +250,6 @@ def hub_environment(settings: Settings) -> dict[str, str]:
         for name, value in said.items()
         if value is not None
     }
-
-
-def _reasons(application: Mapping[str, Any]) -> str:
-    parts = [str(application.get("message", ""))]
-    parts += [
-        f"{name}: {one['status']} {one.get('message', '')}"
-        for name, one in application.get("deployments", {}).items()
-        if one["status"] != "HEALTHY"
-    ]
-    return "\n".join(part for part in parts if part)
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -120,6 +120,11 @@ def _say_where(hub: Hub, stack: ExitStack) -> None:
     file.write_text(json.dumps({**said, "pid": os.getpid()}))
 
 
+def setting_errors(error: ValidationError) -> str:
+    """Say which settings cannot be used, by their names, and why."""
+    return ", ".join(f"HUB_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+
+
 def _stop(cluster: LocalCluster, step: Step) -> None:
     try:
         with step("stopping Ray"):
@@ -160,10 +165,7 @@ def main() -> int:
         console.print("\nstopped; what was asked and made is kept in HUB_HOME.")
         return 0
     except ValidationError as error:
-        fields = ", ".join(
-            f"HUB_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()
-        )
-        console.print(f"[red]A setting cannot be used:[/] {fields}")
+        console.print(f"[red]A setting cannot be used:[/] {setting_errors(error)}")
         return 1
     except (HubError, psycopg.Error, OSError) as error:
         console.print(f"[red]The hub did not come up.[/] {error}")

@@ -22,10 +22,11 @@ class Hub:
 
 
 def hub_beside(home: Path) -> Hub | None:
-    """Return the hub of `make run` over `home`, if one runs."""
+    """Return the hub over `home`: that of `make run` if it runs, or that of this head node."""
     try:
         said = json.loads((home / "hub.json").read_text())
-        os.kill(said["pid"], 0)
+        if "pid" in said:  # on a head node it belongs to the cluster, and to no process of ours
+            os.kill(said["pid"], 0)
         token = (home / "ray" / "auth_token").read_text().strip()
         return Hub(url=said["http"], dashboard_url=said["dashboard"], token=token)
     except (OSError, ValueError, KeyError):  # it was never there, or left when it was killed

@@ -17,6 +17,8 @@ class Scaling:
     """That each worker computes with; the machine's other cores stay with the answers."""
     start_timeout_s: float = 60.0
     """How long the cluster may take to find room."""
+    resource: str = "CPU"
+    """What each worker asks for, by Ray's name: CPU, or what only the nodes for training offer."""
     cpus_per_worker: float = 1.0
     """A share for Ray's scheduler, as in serve_config.yaml: the default replicas leave one free."""
     restarts: int = 3
@@ -30,6 +32,7 @@ class Scaling:
             use_gpu=settings.train_use_gpu,
             threads=settings.train_threads,
             start_timeout_s=settings.train_start_timeout_s,
+            resource=settings.train_resource,
         )
 
     def on_gpu(self, cluster: Mapping[str, float]) -> bool:
@@ -40,7 +43,7 @@ class Scaling:
 
     def per_worker(self, *, on_gpu: bool) -> dict[str, float]:
         """Return what each worker asks for, by Ray's names."""
-        return {"CPU": self.cpus_per_worker} | ({"GPU": 1.0} if on_gpu else {})
+        return {self.resource: self.cpus_per_worker} | ({"GPU": 1.0} if on_gpu else {})
 
     def asked(self, *, on_gpu: bool) -> str:
         """Say it in words: `2 workers with 1 CPU each`."""

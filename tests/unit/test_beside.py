@@ -24,3 +24,10 @@ def test_a_hub_that_runs_is_found_with_its_token(tmp_path: Path) -> None:
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray" / "auth_token").write_text("secret\n")
     assert hub_beside(tmp_path) == Hub("http://a", "http://b", "secret")
+
+
+def test_the_hub_of_a_head_node_is_found_without_a_process_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "hub.json").write_text(json.dumps({"http": "http://a", "dashboard": "http://b"}))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray" / "auth_token").write_text("secret\n")
+    assert hub_beside(tmp_path) == Hub("http://a", "http://b", "secret")
