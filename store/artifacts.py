@@ -22,6 +22,9 @@ from contracts.errors import ArtifactError, SettingsError
 ABSENT: Final = 0
 """The generation of an object that is not there."""
 
+DEADLINE_S: Final = 120.0
+"""How long a store that is elsewhere is asked again before it counts as away."""
+
 _KEY: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._=-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._=-]*)*")
 
 
@@ -37,6 +40,10 @@ class ArtifactChanged(ArtifactError):
     """Somebody else wrote that artifact meanwhile; nothing was written."""
 
 
+class StoreUnavailable(ArtifactError):
+    """The artifact store cannot be used now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """The bytes of one object and the generation at which they were read."""
@@ -46,7 +53,10 @@ class Artifact:
 
 
 class ArtifactStore(Protocol):
-    """What a store can do. Each write is seen by others whole or not at all, and lasts."""
+    """What a store can do. Each write is seen by others whole or not at all, and lasts.
+
+    All raise StoreUnavailable for a store that is away, or that does not let us in.
+    """
 
     url: str
 
@@ -149,9 +159,7 @@ class FolderStore:
         return self._file(key)
 
     def _file(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise ArtifactError(f"{key!r} is not a name that a store can hold.")
-        return self.root / key
+        return self.root / require_key(key)
 
     @contextmanager
     def _draft(self, file: Path, content: bytes | Path) -> Iterator[Path]:
@@ -187,17 +195,40 @@ class FolderStore:
             os.close(descriptor)
 
 
-def open_store(url: str) -> ArtifactStore:
-    """Open the store at `url`: a folder's path, or `file://` and a path.
+def is_key(name: str) -> bool:
+    """Say whether a store can hold an object of that name."""
+    return _KEY.fullmatch(name) is not None
 
-    Raises SettingsError for a kind of store that this installation does not know.
+
+def require_key(name: str) -> str:
+    """Return the name. Raises ArtifactError for one that no store can hold."""
+    if not is_key(name):
+        raise ArtifactError(f"{name!r} is not a name that a store can hold.")
+    return name
+
+
+def open_store(url: str, *, deadline_s: float = DEADLINE_S) -> ArtifactStore:
+    """Open the store at `url`: a folder's path, `file://` and a path, or `gs://bucket[/folder]`.
+
+    `deadline_s` is how long one request to a bucket is tried again; a folder has none. Nothing is
+    asked yet. Raises SettingsError for a kind of store that this installation does not know.
     """
     kind, separator, path = url.partition("://")
     if not separator:
         return FolderStore(Path(url).expanduser().resolve())
     if kind == "file":
         return FolderStore(Path(path))
-    raise SettingsError(f"HUB_ARTIFACTS is {url!r}: a folder is what this version can open.")
+    if kind != "gs":
+        raise SettingsError(f"HUB_ARTIFACTS is {url!r}: a folder or gs://bucket can be opened.")
+    try:
+        # Google's client takes memory and a second to import: only who has a bucket pays for it.
+        from store.google_storage import BucketStore
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"HUB_ARTIFACTS is {url!r}, and {error.name} is not installed:"
+            " pip install 'student-resource-hub[gcp]' with the constraints of this version."
+        ) from error
+    return BucketStore(path, deadline_s=deadline_s)
 
 
 def _sync_folder(folder: Path) -> None:

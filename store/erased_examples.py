@@ -17,7 +17,8 @@ import numpy as np
 from contracts.settings import DATA
 from contracts.text import digest
 from store.artifacts import ArtifactMissing, ArtifactStore
-from store.registry import ErasureRecord, FileRecord, Manifest, Registry
+from store.registry import ErasureRecord, Manifest, Registry
+from store.version_files import FileRecord
 
 OWN_QUERIES: Final = "synthetic_queries.jsonl"
 SPLIT: Final = "split.json"

@@ -7,10 +7,7 @@ models/champion.json       the one that serves, moved by compare-and-swap
 models/promotions/N.json   what was live when, one entry a move, never changed
 """
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from contracts.errors import ArtifactError, ChampionMoved
 from store.artifacts import ABSENT, ArtifactChanged, ArtifactExists, ArtifactMissing, ArtifactStore
+from store.version_files import MANIFEST, FileRecord, KeptVersions, describe, require_whole
 
 FIRST_VERSION: Final = 3
 """v1 and v2 were prototypes that no registry ever held."""
@@ -36,13 +34,6 @@ class _Document(BaseModel):
 
 
 _AnyDocument = TypeVar("_AnyDocument", bound=_Document)
-
-
-class FileRecord(_Document):
-    """One file of a version: its SHA-256 in hex and its size."""
-
-    sha256: str
-    bytes: int
 
 
 class ErasureRecord(_Document):
@@ -166,7 +157,7 @@ class Registry:
         files: dict[str, FileRecord] = {}
         for file in sorted(folder.iterdir()):
             if file.is_file() and file.name != "manifest.json":
-                files[file.name] = _describe(file)
+                files[file.name] = describe(file)
                 self._store.create(f"models/{version}/{file.name}", file)
         manifest = candidate.model_copy(
             update={
@@ -229,38 +220,40 @@ class Registry:
         """Return a folder with the version's verified files and its manifest.
 
         `only` names the files that are needed (SERVED_FILES for serving); None means all. A
-        store on this machine gives its own folder, to be read only; others are copied once into
-        `cache_dir`. Raises ArtifactError for a file that is missing or not the one that was
-        published.
+        store on this machine gives its own folder, to be read only; from a bucket they are copied
+        into `cache_dir`, once a machine. Raises ArtifactError for a file that is missing or not
+        the one that was published.
         """
         manifest = self.manifest(version)
         wanted = sorted(manifest.files if only is None else only)
         if unknown := [name for name in wanted if name not in manifest.files]:
             raise ArtifactError(f"{version} has no {', '.join(unknown)}.")
+        records = {name: manifest.files[name] for name in wanted}
         here = self._store.local(f"models/{version}/manifest.json")
         if here is not None:
-            for name in wanted:
-                _verify(here.parent / name, record=manifest.files[name], version=version)
+            require_whole(here.parent, records, version=version)
             return here.parent
-        folder = cache_dir / version
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in wanted:
-            self._download(version, name=name, record=manifest.files[name], folder=folder)
-        _write_whole(folder / "manifest.json", _json(manifest))
+        kept = KeptVersions(cache_dir, store=self._store)
+        return kept.fetch(version, records, manifest=_json(manifest))
+
+    def served_champion(self, *, cache_dir: Path) -> Path | None:
+        """Return the folder of the champion that this machine served last, its files verified.
+
+        For who starts while the store is away; None when nothing of that kind was kept. Raises
+        ArtifactError when a file of it is not the one that was published.
+        """
+        folder = KeptVersions(cache_dir, store=self._store).served()
+        if folder is None:
+            return None
+        manifest = _parse(Manifest, (folder / MANIFEST).read_bytes(), named=str(folder / MANIFEST))
+        records = {name: manifest.files[name] for name in SERVED_FILES}
+        require_whole(folder, records, version=manifest.version)
         return folder
 
-    def _download(self, version: str, *, name: str, record: FileRecord, folder: Path) -> None:
-        kept = folder / name
-        if kept.is_file() and _describe(kept) == record:
-            return
-        descriptor, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
-        os.close(descriptor)
-        try:
-            self._store.fetch(f"models/{version}/{name}", Path(draft))
-            _verify(Path(draft), record=record, version=version, name=name)
-            os.rename(draft, kept)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+    def note_served(self, version: str, *, cache_dir: Path) -> None:
+        """Remember that the champion `version`, fetched already, is served on this machine."""
+        if self._store.local(_CHAMPION) is None:
+            KeptVersions(cache_dir, store=self._store).note_served(version)
 
     def _claim(self) -> str:
         """Take the next number; that of an interrupted publish is never used again."""
@@ -291,22 +284,6 @@ def _number(version: str) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-def _describe(file: Path) -> FileRecord:
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-        return FileRecord(sha256=digest, bytes=content.tell())
-
-
-def _verify(file: Path, *, record: FileRecord, version: str, name: str = "") -> None:
-    if not file.is_file():
-        raise ArtifactError(f"{version} lacks {name or file.name}; nothing was loaded.")
-    if _describe(file) != record:
-        raise ArtifactError(
-            f"{name or file.name} of {version} is not the file that was published;"
-            " nothing was loaded. Restore it, or promote another version."
-        )
-
-
 def _json(document: _Document) -> bytes:
     return document.model_dump_json(indent=2).encode() + b"\n"
 
@@ -316,10 +293,3 @@ def _parse(kind: type[_AnyDocument], content: bytes, *, named: str) -> _AnyDocum
         return kind.model_validate_json(content)
     except ValidationError as error:
         raise ArtifactError(f"{named} cannot be read: {error}") from error
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    descriptor, draft = tempfile.mkstemp(dir=file.parent, prefix=".draft-")
-    with os.fdopen(descriptor, "wb") as target:
-        target.write(content)
-    os.rename(draft, file)

@@ -7,31 +7,27 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import ArtifactError, ChampionMoved
-from store.artifacts import ArtifactExists, FolderStore
+from store.artifacts import (
+    ArtifactExists,
+    ArtifactStore,
+    FolderStore,
+    StoreUnavailable,
+    open_store,
+)
 from store.registry import Registry
 from tests.samples import candidate_in
+from tests.stand_ins.storage import StorageServer
+from tests.stores import open_bucket
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(tmp_path / "artifacts")
-
-
-@pytest.fixture
-def registry(store: FolderStore) -> Registry:
+def registry(store: ArtifactStore) -> Registry:
     return Registry(store)
 
 
 @pytest.fixture
 def candidate(tmp_path: Path) -> Path:
     return candidate_in(tmp_path / "candidate")
-
-
-class RemoteStore(FolderStore):
-    """A folder that pretends to be elsewhere, as a bucket is."""
-
-    def local(self, key: str) -> Path | None:
-        return None
 
 
 def test_an_empty_registry_has_no_versions_and_no_champion(registry: Registry) -> None:
@@ -63,7 +59,7 @@ def test_a_manifest_names_the_version_and_every_file(registry: Registry, candida
 
 
 def test_an_interrupted_publish_is_never_seen_and_its_number_never_used_again(
-    registry: Registry, store: FolderStore, candidate: Path, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, store: ArtifactStore, candidate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create = store.create
 
@@ -82,12 +78,13 @@ def test_an_interrupted_publish_is_never_seen_and_its_number_never_used_again(
     assert registry.publish(candidate) == "v4"
 
 
-def test_two_racing_trainings_make_two_versions(store: FolderStore, candidate: Path) -> None:
+def test_racing_trainings_make_a_version_each(store: ArtifactStore, candidate: Path) -> None:
     made: list[str] = []
-    racers = [
-        threading.Thread(target=lambda: made.append(Registry(store).publish(candidate)))
-        for _ in range(4)
-    ]
+
+    def train() -> None:
+        made.append(Registry(open_store(store.url)).publish(candidate))
+
+    racers = [threading.Thread(target=train) for _ in range(4)]
     for racer in racers:
         racer.start()
     for racer in racers:
@@ -96,7 +93,9 @@ def test_two_racing_trainings_make_two_versions(store: FolderStore, candidate: P
     assert Registry(store).versions() == sorted(made)
 
 
-def test_a_version_is_written_once(registry: Registry, store: FolderStore, candidate: Path) -> None:
+def test_a_version_is_written_once(
+    registry: Registry, store: ArtifactStore, candidate: Path
+) -> None:
     version = registry.publish(candidate)
     with pytest.raises(ArtifactExists):
         store.create(f"models/{version}/model.onnx", b"other")
@@ -146,11 +145,11 @@ def test_a_version_that_is_not_there_cannot_be_champion(
 
 
 def test_a_mover_that_dies_before_its_log_entry_leaves_no_gap(
-    registry: Registry, store: FolderStore, candidate: Path
+    registry: Registry, store: ArtifactStore, candidate: Path
 ) -> None:
     registry.publish(candidate)
     first = registry.move_champion("v3", expected=None, who="ada", why="first")
-    (store.root / "models" / "promotions" / "000001.json").unlink()
+    store.remove("models/promotions/000001.json")
     assert [p.why for p in registry.promotions()] == ["first"]
     registry.move_champion("v3", expected=first, who="ada", why="second")
     assert [p.why for p in registry.promotions()] == ["first", "second"]
@@ -158,47 +157,75 @@ def test_a_mover_that_dies_before_its_log_entry_leaves_no_gap(
 
 
 def test_a_folder_store_gives_its_own_verified_folder(
-    registry: Registry, store: FolderStore, candidate: Path, tmp_path: Path
+    folder: FolderStore, candidate: Path, tmp_path: Path
 ) -> None:
+    registry = Registry(folder)
     version = registry.publish(candidate)
-    folder = registry.fetch(version, cache_dir=tmp_path / "cache")
-    assert folder == store.root / "models" / version
+    found = registry.fetch(version, cache_dir=tmp_path / "cache")
+    assert found == folder.root / "models" / version
+    registry.note_served(version, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
-@pytest.mark.parametrize("kind", [FolderStore, RemoteStore])
 def test_a_damaged_file_is_refused(
-    kind: type[FolderStore], candidate: Path, tmp_path: Path, damage: str
+    registry: Registry, store: ArtifactStore, candidate: Path, tmp_path: Path, damage: str
 ) -> None:
-    store = kind(tmp_path / "artifacts")
-    registry = Registry(store)
     version = registry.publish(candidate)
-    file = store.root / "models" / version / "model.onnx"
+    key = f"models/{version}/model.onnx"
+    found = store.read(key)
     if damage == "gone":
-        file.unlink()
+        store.remove(key)
     else:
-        file.write_bytes(b"grapH" if damage == "changed" else b"gra")
+        content = b"grapH" if damage == "changed" else b"gra"
+        store.replace(key, content, expected=found.generation)
     with pytest.raises(ArtifactError, match=r"model\.onnx"):
         registry.fetch(version, cache_dir=tmp_path / "cache")
+    kept = [file.name for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert [name for name in kept if not name.startswith(".lock")] == []
 
 
 def test_only_the_files_that_are_needed_are_fetched_and_kept(
-    candidate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: ArtifactStore, storage: StorageServer, candidate: Path, tmp_path: Path
 ) -> None:
-    store = RemoteStore(tmp_path / "artifacts")
-    registry = Registry(store)
+    registry, cache = Registry(bucket), tmp_path / "cache"
     version = registry.publish(candidate)
-    folder = registry.fetch(version, cache_dir=tmp_path / "cache", only=["model.onnx"])
+    folder = registry.fetch(version, cache_dir=cache, only=["model.onnx"])
     assert sorted(file.name for file in folder.iterdir()) == ["manifest.json", "model.onnx"]
-    monkeypatch.setattr(store, "fetch", None)  # a second time nothing is downloaded
-    assert registry.fetch(version, cache_dir=tmp_path / "cache", only=["model.onnx"]) == folder
+    assert folder.is_relative_to(cache)
+    storage.fail(which=lambda one: one.path.endswith("model.onnx"), status=403)
+    assert registry.fetch(version, cache_dir=cache, only=["model.onnx"]) == folder, "not copied"
     with pytest.raises(ArtifactError, match=r"has no weights\.pt"):
-        registry.fetch(version, cache_dir=tmp_path / "cache", only=["weights.pt"])
+        registry.fetch(version, cache_dir=cache, only=["weights.pt"])
 
 
-def test_a_damaged_download_is_fetched_again(candidate: Path, tmp_path: Path) -> None:
-    registry = Registry(RemoteStore(tmp_path / "artifacts"))
+def test_many_replicas_of_a_machine_copy_a_version_once(
+    bucket: ArtifactStore, storage: StorageServer, candidate: Path, tmp_path: Path
+) -> None:
+    (candidate / "model.onnx").write_bytes(b"graph" * 100_000)
+    version = Registry(bucket).publish(candidate)
+    storage.slow_down(delay_s=0.2, which=lambda one: one.path.endswith("model.onnx"))
+    found: list[bytes] = []
+
+    def start() -> None:
+        replica = Registry(open_store(bucket.url))
+        folder = replica.fetch(version, cache_dir=tmp_path / "cache")
+        found.append((folder / "model.onnx").read_bytes())
+
+    replicas = [threading.Thread(target=start) for _ in range(4)]
+    for replica in replicas:
+        replica.start()
+    for replica in replicas:
+        replica.join()
+    assert found == [b"graph" * 100_000] * 4
+    copies = [one for one in storage.requests if one.is_download and "onnx" in one.path]
+    assert len(copies) == 1
+
+
+def test_a_damaged_copy_is_fetched_again(
+    bucket: ArtifactStore, candidate: Path, tmp_path: Path
+) -> None:
+    registry = Registry(bucket)
     version = registry.publish(candidate)
     folder = registry.fetch(version, cache_dir=tmp_path / "cache")
     (folder / "model.onnx").write_bytes(b"half")
@@ -206,10 +233,63 @@ def test_a_damaged_download_is_fetched_again(candidate: Path, tmp_path: Path) ->
     assert (folder / "model.onnx").read_bytes() == b"graph"
 
 
+def test_versions_of_two_buckets_are_kept_apart(
+    storage: StorageServer, candidate: Path, tmp_path: Path
+) -> None:
+    folders = [
+        registry.fetch(registry.publish(candidate), cache_dir=tmp_path / "cache")
+        for registry in (Registry(open_store(f"gs://hub/{name}")) for name in ("mine", "other"))
+    ]
+    assert folders[0].name == folders[1].name == "v3"
+    assert folders[0] != folders[1]
+
+
+def test_the_champion_that_was_served_is_known_while_the_bucket_is_away(
+    storage: StorageServer, candidate: Path, tmp_path: Path
+) -> None:
+    registry, cache = Registry(open_bucket(deadline_s=0.3)), tmp_path / "cache"
+    version = registry.publish(candidate)
+    assert registry.served_champion(cache_dir=cache) is None
+    folder = registry.fetch(version, cache_dir=cache)
+    assert registry.served_champion(cache_dir=cache) is None, "fetched is not served"
+    registry.note_served(version, cache_dir=cache)
+    storage.stop()
+    with pytest.raises(StoreUnavailable):
+        registry.champion()
+    assert registry.served_champion(cache_dir=cache) == folder
+    (folder / "model.onnx").write_bytes(b"half")
+    with pytest.raises(ArtifactError, match=r"model\.onnx of v3 is not the file"):
+        registry.served_champion(cache_dir=cache)
+
+
+def test_a_version_whose_upload_broke_off_is_never_seen(
+    storage: StorageServer, candidate: Path
+) -> None:
+    registry = Registry(open_bucket(deadline_s=0.3))
+    (candidate / "model.onnx").write_bytes(b"graph" * 2_000_000)
+    storage.cut(100, after_bytes=5_000_000, which=lambda one: "upload_id" in one.query)
+    with pytest.raises(StoreUnavailable):
+        registry.publish(candidate)
+    storage.recover()
+    assert registry.versions() == []
+    assert registry.publish(candidate) == "v4"
+
+
+def test_a_manifest_goes_up_last(
+    bucket: ArtifactStore, storage: StorageServer, candidate: Path
+) -> None:
+    Registry(bucket).publish(candidate)
+    written = [stored.generation for stored in storage.buckets.objects["hub"].values()]
+    names = [name.rpartition("/")[2] for name in storage.buckets.objects["hub"]]
+    assert written == sorted(written)
+    assert names == ["claim.json", "model.onnx", "tokenizer.json", "manifest.json"]
+
+
 def test_a_manifest_that_cannot_be_read_says_so(
-    registry: Registry, store: FolderStore, candidate: Path
+    registry: Registry, store: ArtifactStore, candidate: Path
 ) -> None:
     version = registry.publish(candidate)
-    (store.root / "models" / version / "manifest.json").write_text("{}")
+    key = f"models/{version}/manifest.json"
+    store.replace(key, b"{}", expected=store.read(key).generation)
     with pytest.raises(ArtifactError, match="cannot be read"):
         registry.manifest(version)
