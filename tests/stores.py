@@ -9,11 +9,11 @@ from store.artifacts import ArtifactStore, FolderStore, open_store
 from tests.stand_ins.storage import StorageServer
 
 BUCKET = "hub"
-DEADLINE_S = 3.0
-"""Of a request that is tried again; outside tests it is longer."""
+AWAY_S = 0.4
+"""The deadline of who is to find out that the bucket is away."""
 
 
-def open_bucket(url: str = f"gs://{BUCKET}", *, deadline_s: float = DEADLINE_S) -> ArtifactStore:
+def open_bucket(url: str = f"gs://{BUCKET}", *, deadline_s: float = 10.0) -> ArtifactStore:
     """A store with a client of its own, as another process has one."""
     return open_store(url, deadline_s=deadline_s)
 

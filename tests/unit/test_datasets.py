@@ -6,62 +6,32 @@ import signal
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from contracts.errors import ArtifactError
-from store.artifacts import ArtifactExists, ArtifactMissing, FolderStore
+from store.artifacts import (
+    ArtifactExists,
+    ArtifactMissing,
+    ArtifactStore,
+    FolderStore,
+    StoreUnavailable,
+)
 from store.dataset_files import SnapshotFile, write_part
 from store.dataset_kinds import INTERACTIONS, LABELS, DatasetKind, without_sessions
 from store.datasets import Datasets
+from tests.dataset_samples import asked, labelled, table
 from tests.samples import utc
+from tests.stand_ins.storage import StorageServer
 
 DAY = date(2026, 3, 1)
 NEXT_DAY = date(2026, 3, 2)
 
 
 @pytest.fixture
-def datasets(tmp_path: Path) -> Datasets:
-    return Datasets(FolderStore(tmp_path / "artifacts"))
-
-
-def asked(number: int, *, session_id: str = "s1", **changes: Any) -> dict[str, Any]:
-    return {
-        "interaction_id": f"i{number}",
-        "asked_at": utc(2026, 3, 1, 12),
-        "ingested_at": utc(2026, 3, 1, 12),
-        "session_id": session_id,
-        "query_text": f"question {number}",
-        "outcome": "answered",
-        "alternatives": [{"intent": "dining", "confidence": 0.9}],
-        "timings_ms": [("total", 11.0)],
-        "is_crisis": False,
-        "source": "real",
-        **changes,
-    }
-
-
-def labelled(number: int, *, session_id: str, members: list[tuple[str, str]]) -> dict[str, Any]:
-    return {
-        "label_id": number,
-        "item_id": f"i{number}",
-        "session_id": session_id,
-        "query_text": f"question {number}",
-        "reason": "doubtful",
-        "asked_at": utc(2026, 3, 1, 12),
-        "reviewer": "ada",
-        "role": "lead",
-        "intent": "dining",
-        "labelled_at": utc(2026, 3, 1, 13),
-        "source": "real",
-        "members": [{"interaction_id": one, "session_id": session} for one, session in members],
-    }
-
-
-def table(*rows: dict[str, Any], kind: DatasetKind = INTERACTIONS) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=kind.schema)
+def datasets(store: ArtifactStore) -> Datasets:
+    return Datasets(store)
 
 
 def write(
@@ -144,9 +114,9 @@ def test_a_day_is_made_once(datasets: Datasets) -> None:
 
 def test_a_file_that_was_changed_is_not_read(datasets: Datasets) -> None:
     publish(datasets, write(datasets, 0, table(asked(1))))
-    path = datasets.store.local(keys(datasets)[0])
-    assert path is not None
-    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (key,) = keys(datasets)
+    found = datasets.store.read(key)
+    datasets.store.replace(key, found.content[:-1] + b"x", expected=found.generation)
     with pytest.raises(ArtifactError, match="not the file that was written"):
         read(datasets)
 
@@ -183,9 +153,9 @@ def _snapshot_and_die(root: Path) -> None:
 
 
 def test_a_snapshot_killed_before_its_manifest_is_nothing_and_is_taken_anew(
-    datasets: Datasets,
+    folder: FolderStore,
 ) -> None:
-    root = Path(datasets.store.url)
+    datasets, root = Datasets(folder), folder.root
     killed = multiprocessing.get_context("spawn").Process(target=_snapshot_and_die, args=(root,))
     killed.start()
     killed.join()
@@ -196,6 +166,21 @@ def test_a_snapshot_killed_before_its_manifest_is_nothing_and_is_taken_anew(
     publish(datasets, write(datasets, 0, table(asked(1), asked(2))))
     assert read(datasets) == ["i1", "i2"]
     assert len(keys(datasets)) == 1, "what the killed one left is removed"
+
+
+def test_a_snapshot_that_loses_the_bucket_before_its_manifest_is_nothing_and_is_taken_anew(
+    bucket: ArtifactStore, storage: StorageServer
+) -> None:
+    datasets = Datasets(bucket)
+    files = [write(datasets, number, table(asked(number))) for number in range(2)]
+    storage.fail(status=403, which=lambda one: one.is_upload)
+    with pytest.raises(StoreUnavailable):
+        publish(datasets, *files)
+    assert len(keys(datasets)) == 2, "its files are there"
+    assert datasets.days(INTERACTIONS) == []
+    publish(datasets, write(datasets, 0, table(asked(1), asked(2))))
+    assert read(datasets) == ["i1", "i2"]
+    assert len(keys(datasets)) == 1, "what the broken one left is removed"
 
 
 def test_erased_sessions_are_left_out_when_read(datasets: Datasets) -> None:

@@ -17,7 +17,7 @@ from store.artifacts import (
 from store.registry import Registry
 from tests.samples import candidate_in
 from tests.stand_ins.storage import StorageServer
-from tests.stores import open_bucket
+from tests.stores import AWAY_S, open_bucket
 
 
 @pytest.fixture
@@ -245,15 +245,16 @@ def test_versions_of_two_buckets_are_kept_apart(
 
 
 def test_the_champion_that_was_served_is_known_while_the_bucket_is_away(
-    storage: StorageServer, candidate: Path, tmp_path: Path
+    bucket: ArtifactStore, storage: StorageServer, candidate: Path, tmp_path: Path
 ) -> None:
-    registry, cache = Registry(open_bucket(deadline_s=0.3)), tmp_path / "cache"
+    registry, cache = Registry(bucket), tmp_path / "cache"
     version = registry.publish(candidate)
     assert registry.served_champion(cache_dir=cache) is None
     folder = registry.fetch(version, cache_dir=cache)
     assert registry.served_champion(cache_dir=cache) is None, "fetched is not served"
     registry.note_served(version, cache_dir=cache)
     storage.stop()
+    registry = Registry(open_bucket(deadline_s=AWAY_S))
     with pytest.raises(StoreUnavailable):
         registry.champion()
     assert registry.served_champion(cache_dir=cache) == folder
@@ -263,16 +264,15 @@ def test_the_champion_that_was_served_is_known_while_the_bucket_is_away(
 
 
 def test_a_version_whose_upload_broke_off_is_never_seen(
-    storage: StorageServer, candidate: Path
+    bucket: ArtifactStore, storage: StorageServer, candidate: Path
 ) -> None:
-    registry = Registry(open_bucket(deadline_s=0.3))
     (candidate / "model.onnx").write_bytes(b"graph" * 2_000_000)
     storage.cut(100, after_bytes=5_000_000, which=lambda one: "upload_id" in one.query)
     with pytest.raises(StoreUnavailable):
-        registry.publish(candidate)
+        Registry(open_bucket(deadline_s=AWAY_S)).publish(candidate)
     storage.recover()
-    assert registry.versions() == []
-    assert registry.publish(candidate) == "v4"
+    assert Registry(bucket).versions() == []
+    assert Registry(bucket).publish(candidate) == "v4"
 
 
 def test_a_manifest_goes_up_last(
