@@ -22,6 +22,10 @@ class DatabaseHeld(DatabaseUnavailable):
     """Another process runs this hub's database."""
 
 
+class DatabaseTooOld(HubError):
+    """The database server, or its pgvector, is too old for the hub."""
+
+
 class SchemaMismatch(HubError):
     """The database's schema is not the one this code was written for; apply the migrations."""
 

@@ -41,6 +41,7 @@ class Metrics:
     spool_depth: Gauge
     spool_stored: Counter
     model_version: Gauge
+    scans_on: Gauge
     memory_bytes: Gauge
     memory_over_limit: Gauge
     memory_crossings: Counter
@@ -69,6 +70,11 @@ def metrics() -> Metrics:
         spool_depth=Gauge("hub_spool_depth", "Rows not in Postgres yet."),
         spool_stored=Counter("hub_spool_stored_total", "Rows stored from the spool.", ("kind",)),
         model_version=Gauge("hub_model_version", "1 for the version held.", ("version",)),
+        scans_on=Gauge(
+            "hub_pgvector_scans_on",
+            "1 where filtered searches go through the index, 0 where they may compare every row.",
+            ("postgres", "pgvector"),
+        ),
         memory_bytes=Gauge("hub_memory_bytes", "Resident memory of a replica.", ("deployment",)),
         memory_over_limit=Gauge(
             "hub_memory_over_limit", "1 while a replica holds more than it may.", ("deployment",)

@@ -6,6 +6,7 @@ from ray import serve
 
 from contracts.records import RetrievedNode, Search
 from contracts.settings import Settings
+from deployments.metrics import metrics
 from deployments.replica import log_as_serve, replica_name, report_memory
 from store.database import open_pool
 from store.embedded import database_url
@@ -50,4 +51,7 @@ class Retriever:
     async def check_health(self) -> None:
         """The replica's own health only: a database that is away is no reason to restart it."""
         report_memory("retriever")
+        if (server := self._search.server) is not None:
+            versions = {"postgres": server.postgres, "pgvector": server.pgvector or ""}
+            metrics().scans_on.set(int(server.scans_on), versions)
         await self._open()

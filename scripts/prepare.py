@@ -12,6 +12,7 @@ from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
 from store.knowledge_file import KnowledgeFile
 from store.migrate import migrate
+from store.server import read_server
 from training.examples import read_labels
 
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
@@ -31,10 +32,14 @@ def prepare_models(settings: Settings, *, step: Step) -> None:
 
 
 def prepare_schema(settings: Settings, *, step: Step) -> None:
-    """Apply the migrations. Raises DatabaseUnavailable and SchemaMismatch."""
+    """Apply the migrations. Raises DatabaseUnavailable, DatabaseTooOld and SchemaMismatch."""
     assert settings.database_url is not None, "the caller starts or names the database"
-    with step("database: migrations"), connect(settings.database_url, vectors=False) as connection:
+    with (
+        step("database: migrations") as say,
+        connect(settings.database_url, vectors=False) as connection,
+    ):
         migrate(connection)
+        say(str(read_server(connection)))
 
 
 def prepare_knowledge(settings: Settings, *, step: Step) -> None:

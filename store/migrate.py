@@ -7,6 +7,7 @@ from pathlib import Path
 
 from contracts.errors import SchemaMismatch
 from store.database import Connection
+from store.server import require_server
 
 _FOLDER = Path(__file__).with_name("migrations")
 _LOCK = 7_402_711_385_213
@@ -37,9 +38,11 @@ def migrations(folder: Path = _FOLDER) -> list[Migration]:
 def migrate(connection: Connection, *, steps: list[Migration] | None = None) -> list[str]:
     """Apply what is missing, each in its own transaction, and return the names that were applied.
 
-    Waits for a migration that another process is running. Raises SchemaMismatch when a migration
-    that was applied has since been edited, or the database is newer than this code.
+    Waits for a migration that another process is running. Raises DatabaseTooOld for a server that
+    the hub cannot use, and SchemaMismatch when a migration that was applied has since been edited,
+    or the database is newer than this code.
     """
+    require_server(connection)
     wanted = migrations() if steps is None else steps
     connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:

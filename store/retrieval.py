@@ -11,12 +11,13 @@ from weakref import WeakSet
 
 from psycopg import sql
 
-from contracts.errors import MixedSpaces, SettingsError
+from contracts.errors import MixedSpaces
 from contracts.outcome import OUT_OF_SCOPE
 from contracts.records import RetrievedNode, Search
 from contracts.text import normalise
 from store.database import AsyncConnection, Pool
 from store.knowledge import StoredSpace
+from store.server import Server, verify_options
 from store.snippets import Passages, stems
 from store.sql import statement
 
@@ -78,6 +79,8 @@ class KnowledgeSearch:
         self._spaces: dict[str, StoredSpace] = {}
         self._spaces_read_s = float("-inf")
         self._verified: WeakSet[AsyncConnection] = WeakSet()
+        self.server: Server | None = None
+        """What the database runs on; None before the first search or check."""
         self._unknown: set[str] = set()
 
     async def search(self, searches: list[Search]) -> list[list[RetrievedNode]]:
@@ -111,22 +114,13 @@ class KnowledgeSearch:
             await connection.execute(statement("check_knowledge"), prepare=True)
 
     async def _verify(self, connection: AsyncConnection) -> None:
-        """Read the settings back, once a connection, after pgvector is loaded and knows its own."""
+        """Read the settings back, once a connection, and say once what the search runs on."""
         if connection in self._verified:
             return
-        await connection.execute("SELECT '[1]'::vector")
-        cursor = await connection.execute(
-            "SELECT name, current_setting(name), vartype FROM pg_settings WHERE name = ANY(%s)",
-            (list(SERVER_OPTIONS),),
-        )
-        held = {name: value for name, value, _ in await cursor.fetchall()}
-        ignored = {n: held.get(n) for n, wanted in SERVER_OPTIONS.items() if held.get(n) != wanted}
-        if ignored:
-            raise SettingsError(
-                f"The database holds {ignored}, the search needs"
-                f" { {name: SERVER_OPTIONS[name] for name in ignored} }. It takes pgvector 0.8 or"
-                " newer, and connections opened with SERVER_OPTIONS."
-            )
+        server = await verify_options(connection, wanted=SERVER_OPTIONS)
+        if server != self.server:
+            log.log(logging.INFO if server.scans_on else logging.WARNING, "%s", server)
+            self.server = server
         self._verified.add(connection)
 
     async def _refresh_spaces(self, connection: AsyncConnection, wanted: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""One embedded Postgres a session, and for each test a database cloned from a template."""
+"""A Postgres a session and version, and for each test a database cloned from a template."""
 
 import itertools
 import tempfile
@@ -14,9 +14,13 @@ from psycopg import sql
 from store.database import Connection, Pool, connect, open_pool
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
+from store.postgres_process import binaries
 from store.retrieval import SERVER_OPTIONS
+from tests.oldest_postgres import NEWEST, OLDEST, Server, oldest_postgres
 
 TEMPLATE = "hub_template"
+UNSAFE = {"fsync": "off", "full_page_writes": "off"}
+"""Nothing in a server of the tests outlives the session."""
 _numbers = itertools.count(1)
 
 
@@ -25,16 +29,24 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for a server on the embedded Postgres and on the oldest one."""
+    if "postgres" in metafunc.fixturenames:
+        metafunc.parametrize("postgres", [NEWEST, OLDEST], indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """A running server of this session's own. Nothing in it outlives the session, so no fsync."""
+def postgres(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A running server of this session's own, of the asked version."""
     # Not under pytest's own folder: each session that starts closes that to all other accounts,
     # and for root's hub Postgres runs under one.
-    with (
-        tempfile.TemporaryDirectory(prefix="hub-postgres-") as home,
-        EmbeddedPostgres(Path(home), options={"fsync": "off", "full_page_writes": "off"}) as server,
-    ):
-        yield server
+    with tempfile.TemporaryDirectory(prefix="hub-postgres-") as home:
+        if request.param == OLDEST:
+            with oldest_postgres(Path(home), options=UNSAFE) as server:
+                yield server
+        else:
+            with EmbeddedPostgres(Path(home), options=UNSAFE) as embedded:
+                yield Server(NEWEST, embedded.url, binaries())
 
 
 @pytest.fixture
@@ -45,7 +57,7 @@ def server_home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres: EmbeddedPostgres) -> str:
+def template_database(postgres: Server) -> str:
     """The URL of a database with every migration applied; cloned, never connected to by a test."""
     with psycopg.connect(postgres.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
@@ -56,13 +68,13 @@ def template_database(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def empty_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+def empty_database_url(postgres: Server) -> Iterator[str]:
     """The URL of a database without any table."""
     yield from _clone(postgres.url, template="template0")
 
 
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+def database_url(postgres: Server, template_database: str) -> Iterator[str]:
     """The URL of this test's own database, migrations applied."""
     yield from _clone(postgres.url, template=urlsplit(template_database).path.lstrip("/"))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from contracts.errors import SchemaMismatch
+from contracts.errors import DatabaseTooOld, SchemaMismatch
 from store.database import Connection, connect
 from store.migrate import Migration, migrate, migrations
 
@@ -86,6 +86,18 @@ def test_of_two_hubs_that_start_at_once_one_migrates_and_the_other_waits(
     with ThreadPoolExecutor(3) as hubs:
         applied = [hub.result() for hub in [hubs.submit(start) for _ in range(3)]]
     assert sorted(applied) == [[], [], ["0001_one", "0002_two"]]
+
+
+def test_a_server_that_is_too_old_is_left_as_it_is(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.server.OLDEST_PGVECTOR", "99.0")
+    with pytest.raises(DatabaseTooOld, match=r"Its pgvector is 0\.\d\.\d, the hub needs 99"):
+        migrate(empty)
+    monkeypatch.setattr("store.server.OLDEST_POSTGRES", "99")
+    with pytest.raises(DatabaseTooOld, match=r"It is Postgres 1\d\.\d, the hub needs 99"):
+        migrate(empty)
+    assert tables(empty) == set()
 
 
 def test_the_lock_is_given_back_also_after_an_error(empty_database_url: str) -> None:

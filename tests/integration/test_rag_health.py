@@ -13,16 +13,14 @@ from contracts.settings import DATA
 from models.encoder import Encoder
 from scripts.check_rag_health import check_rag_health, main, read_health_queries
 from scripts.migrate_vectors import migrate_vectors
-from store.embedded import EmbeddedPostgres
 from store.knowledge_file import KnowledgeFile, read_knowledge
 from tests.integration.conftest import with_database
+from tests.oldest_postgres import Server
 from tests.tiny_encoder import make_tiny_encoder
 
 
 @pytest.fixture(scope="module")
-def shipped_url(
-    postgres: EmbeddedPostgres, template_database: str, encoder: Encoder
-) -> Iterator[str]:
+def shipped_url(postgres: Server, template_database: str, encoder: Encoder) -> Iterator[str]:
     """A database with the project's own nodes, embedded by the encoder as served."""
     name, template = "shipped", urlsplit(template_database).path.lstrip("/")
     with psycopg.connect(postgres.url, autocommit=True) as admin:
