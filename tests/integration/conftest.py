@@ -29,10 +29,37 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+ON_BOTH = {
+    f"test_{what}"
+    for what in [
+        "backup",
+        "filtered_search",
+        "retrieval",
+        "knowledge",
+        "unembedded",
+        "migrate",
+        "partitions",
+        "interactions",
+        "request_claims",
+        "labels",
+        "verified_labels",
+        "erasure",
+        "report",
+        "roles",
+        "snapshot",
+    ]
+}
+"""The store's own: between them they run every statement, so each runs on both servers in every
+`make test`. What else needs a database runs on the old one in `make prove`."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what asks for a server on the embedded Postgres and on the oldest one."""
+    """Run what asks for a server on the embedded Postgres, and on the oldest one."""
     if "postgres" in metafunc.fixturenames:
-        metafunc.parametrize("postgres", [NEWEST, OLDEST], indirect=True, scope="session")
+        file = metafunc.module.__name__.rpartition(".")[2]
+        marks = () if file in ON_BOTH else (pytest.mark.prove,)
+        versions = [NEWEST, pytest.param(OLDEST, marks=marks)]
+        metafunc.parametrize("postgres", versions, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
