@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask annotate simulate snapshot retrain report test browser prove bench check clean
+.PHONY: run ask annotate simulate snapshot retrain report nightly test browser prove bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
@@ -27,6 +27,9 @@ retrain: $(STAMP)
 
 report: $(STAMP)
 	@$(BIN)/python -m scripts.report $(ARGS)
+
+nightly: $(STAMP)
+	@$(BIN)/python -m scripts.nightly $(ARGS)
 
 test: $(STAMP) browser
 	$(BIN)/python -m pytest -m 'not prove'

@@ -66,6 +66,17 @@ def page(report: Report, *, made_at: datetime) -> str:
     )
 
 
+def write_report(url: str, *, since: datetime, until: datetime, file: Path) -> Report:
+    """Count what was asked in [since, until) and write the page; return the figures.
+
+    Raises DatabaseUnavailable, psycopg.Error, OSError.
+    """
+    with connect(url, vectors=False) as connection:
+        report = read_report(connection, since=since, until=until)
+    write_page(file, page(report, made_at=until))
+    return report
+
+
 def show(report: Report, *, console: Console) -> None:
     """Print the figures, real and simulated apart."""
     for source, one in report.sources.items():
@@ -136,13 +147,8 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         settings = Settings()
         file = arguments.html or settings.home_dir / "report.html"
-        with (
-            running_database(settings) as url,
-            console.status("counting"),
-            connect(url, vectors=False) as connection,
-        ):
-            report = read_report(connection, since=since, until=now)
-        write_page(file, page(report, made_at=now))
+        with running_database(settings) as url, console.status("counting"):
+            report = write_report(url, since=since, until=now, file=file)
     except (HubError, psycopg.Error, OSError) as error:
         console.print(f"{error}\nNo report was written.", markup=False)
         return 1

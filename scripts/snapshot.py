@@ -23,7 +23,7 @@ from store.running import running_database
 from training.beside import hub_beside
 from training.ray_datasets import run_on_ray
 from training.ray_job import connected, is_in_cluster, submit
-from training.snapshot import Places, SnapshotJob, Taken, peak_rss_bytes
+from training.snapshot import Places, Report, SnapshotJob, Taken, peak_rss_bytes
 
 
 def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
@@ -40,6 +40,18 @@ def _show(taken: Sequence[Taken], *, console: Console, since_s: float) -> None:
             f"{time.monotonic() - since_s:.1f} s; peak RSS: this process"
             f" {peak_rss_bytes() / 2**20:.0f} MiB, the largest writer {writers / 2**20:.0f} MiB"
         )
+
+
+def take_snapshots(
+    url: str, *, store_url: str, day: date | None, so_far: bool = False, say: Report = print
+) -> list[Taken]:
+    """Take what is due, its parts written by the tasks of the cluster. Raises what the job does,
+    RayError, and RuntimeError where Ray cannot start."""
+    with connected():
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
+        job = SnapshotJob(Places(url, store_url), run=run_on_ray, report=say)
+        return job.take(day, so_far=so_far)
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -69,11 +81,14 @@ def main(given: Sequence[str] | None = None) -> int:
         def say(line: str) -> None:
             console.print(line, markup=False)
 
-        with running_database(settings, say=say) as url, connected():
-            ray.data.DataContext.get_current().enable_progress_bars = False
-            logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
-            job = SnapshotJob(Places(url, settings.artifacts_root), run=run_on_ray, report=say)
-            taken = job.take(arguments.day, so_far=arguments.so_far)
+        with running_database(settings, say=say) as url:
+            taken = take_snapshots(
+                url,
+                store_url=settings.artifacts_root,
+                day=arguments.day,
+                so_far=arguments.so_far,
+                say=say,
+            )
     except (HubError, psycopg.Error, RayError, RuntimeError, OSError) as error:
         console.print(f"{error}\nDays that were written before stay; run it again.", markup=False)
         return 1

@@ -13,6 +13,7 @@ from psycopg import sql as pgsql
 from psycopg.types.json import set_json_loads
 
 from contracts.errors import HubError
+from store.advisory_lock import tried_lock
 from store.database import Connection
 from store.dataset_files import ROW_GROUP_ROWS
 from store.dataset_kinds import INTERACTIONS, DatasetKind
@@ -66,13 +67,10 @@ def day_start(day: date) -> datetime:
 @contextmanager
 def one_at_a_time(connection: Connection) -> Iterator[None]:
     """Keep other snapshots of this database out. Raises SnapshotRefused when one is being taken."""
-    (is_ours,) = _one(connection, "SELECT pg_try_advisory_lock(%s)", (_LOCK,))
-    if not is_ours:
-        raise SnapshotRefused("Another one is being taken just now; wait until it ends.")
-    try:
+    with tried_lock(connection, _LOCK) as is_ours:
+        if not is_ours:
+            raise SnapshotRefused("Another one is being taken just now; wait until it ends.")
         yield
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def read_watermark(

@@ -41,7 +41,7 @@ from training.split import SIDES
 from training.stages.evaluate import evaluate
 from training.stages.gate import gate
 from training.stages.publish import publish
-from training.stages.run import Report, RunFolder, begin_run, ended, say
+from training.stages.run import Report, RunFolder, begin_run, end_of, say
 from training.unlabelled import sentences_of, teaching_texts
 from training.vectors import FILE
 
@@ -158,7 +158,7 @@ def distil_champion(settings: Settings, *, lesson: Lesson) -> int:
         for stage in (evaluate, gate, publish):
             stage(run, settings, say)
 
-    return ended(work)
+    return end_of(work).status
 
 
 def main(given: Sequence[str] | None = None) -> int:

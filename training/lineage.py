@@ -18,6 +18,9 @@ from store.registry import Registry
 from training.examples import INTENTS_FILE, Example
 from training.split import SIDES, Side, read_assignment
 
+VERIFIED: Final = "verified labels"
+"""What a version says that it was made of, when it was the reviewers' labels."""
+
 _SPLIT: Final = "split.json"
 
 Retired = Mapping[str, str | None]
@@ -70,6 +73,15 @@ def carried_over(
 def used_by(registry: Registry, version: str | None, *, cache_dir: Path) -> set[str]:
     """Return the digests of all texts that a version was made of; of None: nothing."""
     return set() if version is None else set(_assignment(registry, version, cache_dir=cache_dir))
+
+
+def made_of_labels(registry: Registry) -> list[str]:
+    """Return the versions that were made of verified labels, whatever the gate said of them."""
+    return [
+        version
+        for version in registry.versions()
+        if registry.manifest(version).dataset.get("source") == VERIFIED
+    ]
 
 
 def assigned(registry: Registry, *, cache_dir: Path) -> dict[str, Side]:

@@ -17,8 +17,9 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ from training.beside import hub_beside
 from training.ray_job import is_in_cluster, submit
 from training.stages.consistency import consistency
 from training.stages.label_gate import label_gate
-from training.stages.run import Exit, RunFolder, Stage, begin_run, ended, say
+from training.stages.run import End, Exit, RunFolder, Stage, begin_run, end_of, say
 from training.stages.snapshot import snapshot
 from training.stages.split import split
 from training.who import who_acts
@@ -63,20 +64,37 @@ def stages_of(*, is_dry_run: bool, is_promoted: bool) -> list[Stage]:
     return stages
 
 
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """How a retraining ended, and the folder of its run, None when none was begun."""
+
+    end: End
+    run: RunFolder | None = None
+
+
 def retrain(
     settings: Settings, *, is_dry_run: bool, is_promoted: bool, dataset: Path | None
-) -> int:
-    """Run the chain in this process and return its exit status."""
+) -> Retraining:
+    """Run the chain in this process and say how it ended."""
     settings.runs_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    begun: list[RunFolder] = []
     with _only_one(settings.runs_dir) as other:
         if other is not None:
-            say(f"Another retraining runs ({other}). This one did nothing; look again later.")
-            return Exit.ANOTHER_RUNS
+            why = f"Another retraining runs ({other}). This one did nothing; look again later."
+            say(why)
+            return Retraining(End(Exit.ANOTHER_RUNS, (why,)))
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
-        return ended(lambda: _run(settings, is_dry_run, is_promoted, dataset))
+        end = end_of(lambda: _run(settings, is_dry_run, is_promoted, dataset, begun.append))
+    return Retraining(end, begun[0] if begun else None)
 
 
-def _run(settings: Settings, is_dry_run: bool, is_promoted: bool, dataset: Path | None) -> None:
+def _run(
+    settings: Settings,
+    is_dry_run: bool,
+    is_promoted: bool,
+    dataset: Path | None,
+    begun: Callable[[RunFolder], None],
+) -> None:
     champion = Registry(open_store(settings.artifacts_root)).champion()
     if champion is None and dataset is None:
         raise ArtifactError("There is no champion to go on from; `make run` makes the first one.")
@@ -87,6 +105,7 @@ def _run(settings: Settings, is_dry_run: bool, is_promoted: bool, dataset: Path 
         dataset=dataset,
         is_promoted=is_promoted,
     )
+    begun(run)
     say(f"run {run.order.run} in {run.path}; the champion is {run.order.champion}")
     for stage in stages_of(is_dry_run=is_dry_run, is_promoted=run.order.is_promoted):
         _timed(stage, run, settings)
@@ -153,7 +172,7 @@ def main(given: Sequence[str] | None = None) -> int:
         is_dry_run=arguments.dry_run,
         is_promoted=not arguments.no_promote,
         dataset=arguments.dataset,
-    )
+    ).end.status
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from training.stages.run import (
     RunFolder,
     StageMissing,
     begin_run,
-    ended,
+    end_of,
 )
 from training.stages.train import choose
 
@@ -90,7 +90,7 @@ def test_each_end_has_a_sentence_and_a_status_of_its_own(
         if error is not None:
             raise error
 
-    assert ended(work) == status
+    assert end_of(work).status == status
     assert said in capsys.readouterr().out
 
 
@@ -99,7 +99,7 @@ def test_a_bug_is_not_swallowed() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ended(work)
+        end_of(work)
 
 
 def test_all_ends_differ() -> None:

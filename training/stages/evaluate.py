@@ -12,7 +12,7 @@ from contracts.settings import Settings
 from training.candidate import Making, finish_candidate
 from training.config import TrainingConfig
 from training.intent_model import read_model
-from training.lineage import read_retired
+from training.lineage import VERIFIED, read_retired
 from training.stages.run import Report, RunFolder, run_alone
 from training.stages.split import read_split
 
@@ -34,7 +34,7 @@ def evaluate(run: RunFolder, settings: Settings, report: Report) -> None:
         making=Making(
             kind=f"{config.backbone}-{FROM_FILE if run.order.dataset else REAL}",
             dataset={
-                "source": snapshot["dataset"] or "verified labels",
+                "source": snapshot["dataset"] or VERIFIED,
                 "digest": snapshot["digest"],
                 "examples": sum(len(side) for side in sides.values()),
                 "taken_at": snapshot["taken_at"],

@@ -6,7 +6,9 @@ label_gate.json. Exit status 3 while it is closed.
 
 import json
 import sys
+from collections.abc import Collection, Sequence
 
+from contracts.records import VerifiedLabel
 from contracts.settings import Settings
 from contracts.text import digest
 from store.artifacts import open_store
@@ -28,14 +30,11 @@ def label_gate(run: RunFolder, settings: Settings, report: Report) -> None:
         report("label gate: a file is no reviewer; its candidate is never promoted by itself")
         return
     registry = Registry(open_store(settings.artifacts_root))
-    retired, intents = read_retired(), read_labels()
-    decision = decide_labels(
-        [renamed(one, retired=retired) for one in read_frozen(run)],
-        intents=intents,
-        needed=settings.labels_needed,
+    decision = decide_for(
+        read_frozen(run),
+        settings=settings,
         used=used_by(registry, order.champion, cache_dir=settings.home_dir / "cache"),
         least_new=settings.retrain_min_new,
-        is_demo=settings.demo,
     )
     write_examples(
         run.path / COUNTED, [Example(one.query_text, one.intent) for one in decision.counted]
@@ -50,6 +49,22 @@ def label_gate(run: RunFolder, settings: Settings, report: Report) -> None:
         report(f"label gate: no label of {', '.join(bare)}")
     if not decision.passed:
         raise GateClosed(Exit.NOT_ENOUGH_LABELS, decision.reasons)
+
+
+def decide_for(
+    labels: Sequence[VerifiedLabel], *, settings: Settings, used: Collection[str], least_new: int
+) -> LabelDecision:
+    """Decide by this hub's intents and settings. `used` holds the digests of texts that are not
+    new, of which there must be `least_new` that are."""
+    retired = read_retired()
+    return decide_labels(
+        [renamed(one, retired=retired) for one in labels],
+        intents=read_labels(),
+        needed=settings.labels_needed,
+        used=used,
+        least_new=least_new,
+        is_demo=settings.demo,
+    )
 
 
 def read_counted(run: RunFolder) -> list[Example]:

@@ -159,25 +159,33 @@ def run_alone(stage: Stage, given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("run", type=Path, help="the run's folder, HOME/retraining/RUN")
     arguments = parser.parse_args(given)
-    return ended(lambda: stage(RunFolder(arguments.run), Settings(), say))
+    return end_of(lambda: stage(RunFolder(arguments.run), Settings(), say)).status
 
 
-def ended(work: Callable[[], None]) -> int:
-    """Do the work; say in a sentence what stopped it, and return the exit status."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """How work ended, and what stopped it, a sentence or a reason each."""
+
+    status: Exit
+    why: tuple[str, ...] = ()
+
+
+def end_of(work: Callable[[], None]) -> End:
+    """Do the work and say how it ended. What nobody foresaw is raised."""
     try:
         work()
     except GateClosed as closed:
         for reason in closed.reasons:
             say(f"  {reason}")
         say(f"{(type(closed).__doc__ or '').strip()}")
-        return closed.status
+        return End(closed.status, closed.reasons)
     except Unschedulable as error:
         say(str(error))
-        return Exit.NO_ROOM
+        return End(Exit.NO_ROOM, (str(error),))
     except (HubError, psycopg.Error, OSError) as error:
         say(f"{error}\nThe champion stays as it is; what was made lies in the run's folder.")
-        return Exit.FAILED
-    return Exit.DONE
+        return End(Exit.FAILED, (str(error),))
+    return End(Exit.DONE)
 
 
 def say(line: str) -> None:
