@@ -64,7 +64,7 @@ class Loop:
 
     def prepare(self) -> str:
         """See that the registry has a first version, from the usual cache where it can be."""
-        cache_dir = Settings().home_dir / "cache"
+        cache_dir = Settings().cache_dir
         return make_first_version(self.settings("honest"), cache_dir=cache_dir, report=say)
 
     def classifier(self, version: str) -> IntentClassifier:

@@ -46,9 +46,7 @@ class Brain:
         registry = Registry(open_store(settings.artifacts_root))
         champion = registry.champion()
         assert champion is not None, "the benchmark prepares the models first"
-        folder = registry.fetch(
-            champion.version, cache_dir=settings.home_dir / "cache", only=SERVED_FILES
-        )
+        folder = registry.fetch(champion.version, cache_dir=settings.cache_dir, only=SERVED_FILES)
         self._classifier = IntentClassifier(folder)
         self._encoder = Encoder(settings.encoder_dir)
         self._entries = settings.embedding_cache_entries

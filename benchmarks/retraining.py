@@ -107,9 +107,7 @@ def label(hub: Hub, *, count: int) -> None:
     registry = Registry(open_store(hub.settings.artifacts_root))
     champion = registry.champion()
     assert champion is not None, "the hub serves it"
-    folder = registry.fetch(
-        champion.version, cache_dir=hub.settings.home_dir / "cache", only=SERVED_FILES
-    )
+    folder = registry.fetch(champion.version, cache_dir=hub.settings.cache_dir, only=SERVED_FILES)
     queries = draw(read_drift("label"), count=count, seed=0)
     with connect(url, vectors=False) as connection, step(f"labelling {count} queries"):
         label_everything(
@@ -165,7 +163,7 @@ def main(given: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="hub-retraining-") as folder, ExitStack() as stack:
             home = Path(folder)
             (home / "encoder").symlink_to(usual.encoder_dir)
-            (home / "cache").symlink_to(usual.home_dir / "cache")
+            (home / "cache").symlink_to(usual.cache_dir)
             settings = own_settings(home, secret=SecretStr(SECRET))
             hub = bring_up(settings, stack, step=step)
             label(hub, count=arguments.labels)

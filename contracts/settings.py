@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         return self.artifacts or str(self.home_dir / "artifacts")
 
     @cached_property
+    def cache_dir(self) -> Path:
+        """Where this machine keeps what it can make or fetch again."""
+        return self.home_dir / "cache"
+
+    @cached_property
     def encoder_dir(self) -> Path:
         return self.home_dir / "encoder"
 

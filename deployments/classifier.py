@@ -14,10 +14,16 @@ from contracts.settings import Settings
 from deployments.metrics import metrics
 from deployments.replica import LimitedMemory, give_memory_back, log_as_serve, replica_name
 from models.classifier import IntentClassifier
-from store.artifacts import open_store
+from store.artifacts import StoreUnavailable, open_store
 from store.registry import SERVED_FILES, Registry
 
 SWAP_NICENESS = 10
+
+STORE_DEADLINE_S = 20.0
+"""How long a replica tries to reach the store before it makes do with what its machine keeps."""
+
+ASK_AGAIN_S = 30.0
+"""How often it asks then whether the store is back."""
 
 log = logging.getLogger("ray.serve")
 
@@ -26,18 +32,32 @@ class VersionHolder:
     """Holds one model version, and changes it in the background.
 
     `current` is one reference: a query takes it once and sees weights, labels and temperature of
-    one version. A version that cannot be loaded leaves the old one in place, and `error` says why.
+    one version. A version that cannot be loaded leaves the old one in place, and `error` says why;
+    when that is because the store is away, it is asked for again until it comes.
     """
 
-    def __init__(self, registry: Registry, *, cache_dir: Path) -> None:
-        """Load the champion. Raises ArtifactError without one: no replica without a model."""
+    def __init__(
+        self, registry: Registry, *, cache_dir: Path, ask_again_s: float = ASK_AGAIN_S
+    ) -> None:
+        """Load the champion; while the store is away, the one that this machine served last.
+
+        Raises ArtifactError without either: no replica without a model.
+        """
         self._registry = registry
         self._cache_dir = cache_dir
+        self._ask_again_s = ask_again_s
         self._told = threading.Condition()
         self._news: list[str | None] = []
+        self._last_news: str | None = None
+        self._is_store_away = False
         self.error: str | None = None
-        self.wanted: str = self._champion()
-        self.current = self._load(self.wanted)
+        try:
+            self.current = self._load(self._champion())
+            self._registry.note_served(self.current.version, cache_dir=cache_dir)
+        except StoreUnavailable as error:
+            self.current = self._load_served_before(error)
+            self.error, self._is_store_away = str(error), True
+        self.wanted: str = self.current.version
         give_memory_back()
         self._thread = threading.Thread(target=self._follow, name="swap", daemon=True)
         self._thread.start()
@@ -65,19 +85,37 @@ class VersionHolder:
         folder = self._registry.fetch(version, cache_dir=self._cache_dir, only=SERVED_FILES)
         return IntentClassifier(folder)
 
+    def _load_served_before(self, away: StoreUnavailable) -> IntentClassifier:
+        folder = self._registry.served_champion(cache_dir=self._cache_dir)
+        if folder is None:
+            raise away
+        loaded = IntentClassifier(folder)
+        log.error("%s Until it can: %s, the champion served here last.", away, loaded.version)
+        return loaded
+
+    def _wait_for_news(self) -> str | None:
+        """Return the version wanted now (None: the champion); the same again for a retry."""
+        with self._told:
+            again_s = self._ask_again_s if self._is_store_away else None
+            if self._told.wait_for(lambda: self._news, timeout=again_s):
+                self._last_news = self._news.pop()
+            return self._last_news
+
     def _follow(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SWAP_NICENESS)
         while True:
-            with self._told:
-                self._told.wait_for(lambda: self._news)
-                told = self._news.pop()
+            told = self._wait_for_news()
             version = told or self.wanted
             reason: str | None = None
+            self._is_store_away = False
             try:
                 version = told or self._champion()
                 if version != self.current.version:
                     self._swap(self._load(version))
+                if told is None:
+                    self._registry.note_served(version, cache_dir=self._cache_dir)
             except Exception as error:  # any reason keeps the old model and is reported
+                self._is_store_away = isinstance(error, StoreUnavailable)
                 log.exception("swap to %s failed; %s stays", version, self.current.version)
                 metrics().swaps.inc(1, {"result": "failed"})
                 reason = f"{type(error).__name__}: {error}"
@@ -101,8 +139,8 @@ class Classifier:
     def __init__(self) -> None:
         log_as_serve()
         settings = Settings()
-        registry = Registry(open_store(settings.artifacts_root))
-        self._holder = VersionHolder(registry, cache_dir=settings.home_dir / "cache")
+        registry = Registry(open_store(settings.artifacts_root, deadline_s=STORE_DEADLINE_S))
+        self._holder = VersionHolder(registry, cache_dir=settings.cache_dir)
         self._name = replica_name()
         self._memory = LimitedMemory("classifier", limit_bytes=settings.memory_limit_bytes)
         if settings.started_for:

@@ -18,7 +18,7 @@ from graph.coalescer import Coalescer, Reply
 from graph.crisis import CrisisDetector
 from graph.http import build_http
 from graph.replay import RequestMemory
-from graph.service import Probes, Service
+from graph.service import PROBE_TIMEOUT_S, Probes, Service
 from store.artifacts import open_store
 from store.database import open_pool
 from store.embedded import database_url
@@ -55,7 +55,9 @@ class Ingress:
             for handle in (classifier, embedder, retriever)
         )
         self._settings = Settings()
-        self._registry = Registry(open_store(self._settings.artifacts_root))
+        self._registry = Registry(
+            open_store(self._settings.artifacts_root, deadline_s=PROBE_TIMEOUT_S / 2)
+        )
         self._service: Service | None = None
 
     @property

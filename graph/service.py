@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from contracts.errors import ArtifactError
 from contracts.messages import (
     FeedbackAnswer,
     FeedbackRequest,
@@ -226,18 +227,24 @@ class Service:
     async def models(self) -> Models:
         """Say what the registry's champion is and what every classifier replica holds.
 
-        Raises ProblemError 503 when they do not say so in time, or no replica takes calls.
+        The champion is null as well while the artifact store does not say. Raises ProblemError 503
+        when the replicas do not answer in time, or none takes calls.
         """
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                champion, replicas = await asyncio.gather(
-                    self._probes.champion(), self._probes.replicas()
-                )
+                champion, replicas = await asyncio.gather(self._champion(), self._probes.replicas())
         except (TimeoutError, ConnectionError):
             raise ProblemError(
                 503, "The classifier's replicas do not answer.", kind="models", retry_after_s=2
             ) from None
         return Models(champion=champion, replicas=replicas)
+
+    async def _champion(self) -> str | None:
+        try:
+            return await asyncio.wait_for(self._probes.champion(), PROBE_TIMEOUT_S / 2)
+        except (TimeoutError, ArtifactError) as error:
+            log.warning("the champion is not known: %s", str(error) or "no answer in time")
+            return None
 
     def _observe(self, answer: QueryAnswer) -> None:
         metrics().outcomes.inc(1, {"outcome": answer.outcome})

@@ -121,7 +121,7 @@ def champion_of(settings: Settings) -> IntentClassifier:
     champion = registry.champion()
     if champion is None:
         raise ArtifactError(f"{settings.artifacts_root} has no champion; `make run` makes one.")
-    folder = registry.fetch(champion.version, cache_dir=settings.home_dir / "cache")
+    folder = registry.fetch(champion.version, cache_dir=settings.cache_dir)
     return IntentClassifier(folder, threads=2)
 
 

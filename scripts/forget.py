@@ -97,6 +97,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 artifacts=open_store(settings.artifacts_root),
                 secret=secret,
                 runs_dir=settings.runs_dir,
+                cache_dir=settings.cache_dir,
             )
             # Each is tried, and one that fails is told.
             return max(

@@ -25,8 +25,8 @@ from store.dataset_kinds import KINDS, DatasetKind, without_sessions
 from store.dataset_rows import one_at_a_time
 from store.datasets import Datasets
 from store.erased_examples import VersionUse, erase_examples, own_digests, versions_with
+from store.erased_folders import erase_from_folders
 from store.erased_rows import bury, count_rows, erase_rows, require_tombstones, texts_of
-from store.erased_runs import erase_from_runs
 from store.identity import is_interaction_of
 from store.interactions import Row
 from store.registry import Registry
@@ -50,6 +50,8 @@ class Stores:
     secret: bytes
     runs_dir: Path
     """Where retrainings leave what they worked on."""
+    cache_dir: Path
+    """Where this machine keeps copies of versions that are in a bucket."""
 
 
 @dataclass(slots=True)
@@ -126,8 +128,10 @@ def _erase(
         registry, stores.artifacts, digests, dry_run=dry_run
     ).items():
         erasure.removed.append(("models", key, entries))
-    for key, entries in erase_from_runs(stores.runs_dir, digests, dry_run=dry_run).items():
+    for key, entries in erase_from_folders(stores.runs_dir, digests, dry_run=dry_run).items():
         erasure.removed.append(("retrainings", key, entries))
+    for key, entries in erase_from_folders(stores.cache_dir, digests, dry_run=dry_run).items():
+        erasure.removed.append(("copies here", key, entries))
 
     report("snapshots")
     keep = partial(without_sessions, erased={session_id})

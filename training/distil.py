@@ -61,7 +61,7 @@ def teach(run: RunFolder, settings: Settings, report: Report, *, lesson: Lesson)
     champion = run.order.champion
     assert champion is not None
     registry = Registry(open_store(settings.artifacts_root))
-    cache = settings.home_dir / "cache"
+    cache = settings.cache_dir
     manifest = registry.manifest(champion)
     handed_on = [name for name in HANDED_ON if name in manifest.files]
     folder = registry.fetch(champion, cache_dir=cache, only=["model.safetensors", *handed_on])

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from contracts.errors import ChampionMoved
 from contracts.settings import PROJECT, Settings
 from models.session import MAX_TOKENS
 from store.artifacts import open_store
@@ -88,7 +89,7 @@ def make_first_version(
     registry = Registry(open_store(settings.artifacts_root))
     config = config or TrainingConfig()
     recipe = first_recipe(queries=queries, config=config)
-    cache = (cache_dir or settings.home_dir / "cache") / "first_version"
+    cache = (cache_dir or settings.cache_dir) / "first_version"
     with _one_at_a_time(cache):
         champion = registry.champion()
         if champion is not None and not _is_outdated(registry, champion, recipe=recipe):
@@ -108,12 +109,19 @@ def make_first_version(
                 run_stage("training.candidate", [str(draft), json.dumps(given)], report=report)
             _forget_old(cache)
         version = registry.publish(candidate)
-        registry.move_champion(
-            version,
-            expected=champion,
-            who=who_acts(),
-            why="first version" if champion is None else "first version of new data or code",
-        )
+        try:
+            registry.move_champion(
+                version,
+                expected=champion,
+                who=who_acts(),
+                why="first version" if champion is None else "first version of new data or code",
+            )
+        except ChampionMoved:  # on another machine, over the same bucket
+            now = registry.champion()
+            if now is None or _is_outdated(registry, now, recipe=recipe):
+                raise
+            report(f"classifier: {now.version} became the champion meanwhile; {version} is kept")
+            return now.version
     report(f"classifier: {version}-{KIND} is the champion")
     return version
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from contracts.records import Interaction
 from contracts.text import digest
 from scripts.forget import main
 from store import erasure as erasure_module
-from store.artifacts import FolderStore
+from store.artifacts import ArtifactStore, FolderStore
 from store.database import Connection, Pool
 from store.dataset_kinds import INTERACTIONS, LABELS
 from store.datasets import Datasets
@@ -23,6 +24,7 @@ from store.interactions import claim_request
 from store.registry import Manifest, Registry
 from store.spool import Spool
 from tests.samples import SECRET, interaction, store, thumb
+from tests.stand_ins.storage import StorageServer
 from training.snapshot import Places, SnapshotJob
 
 ANA, TOKEN = issue_session(secret=SECRET)
@@ -41,6 +43,7 @@ def stores(database_url: str, tmp_path: Path) -> Stores:
         artifacts=FolderStore(tmp_path / "artifacts"),
         secret=SECRET,
         runs_dir=tmp_path / "retraining",
+        cache_dir=tmp_path / "cache",
     )
 
 
@@ -290,6 +293,34 @@ async def test_versions_lose_the_texts_keep_their_checksums_and_are_listed(
     assert note.files == {"split.json": 2, "test.jsonl": 2}
 
 
+async def test_a_bucket_forgets_and_so_do_the_copies_here(
+    stores: Stores,
+    log_pool: Pool,
+    bucket: ArtifactStore,
+    storage: StorageServer,
+    tmp_path: Path,
+) -> None:
+    stores = replace(stores, artifacts=bucket)
+    await store(log_pool, asked(ANA, HERS), asked(BOB, HIS))
+    registry = publish(stores, tmp_path, HERS, HIS)
+    copies = registry.fetch("v3", cache_dir=stores.cache_dir)
+    today = datetime.now(UTC).date()
+    places = Places(stores.database_url, bucket.url)
+    SnapshotJob(places, margin_s=0, report=lambda line: None).take(today, so_far=True)
+
+    found = counts(erase_session(ANA, stores=stores, report=lambda line: None))
+    assert found[f"interactions/dt={today}"] == 1
+    assert found["models/v3/test.jsonl"] == found["gs-hub/v3/test.jsonl"] == 1
+    rows = Datasets(bucket).read_pandas(INTERACTIONS, first=today, last=today)
+    assert list(rows["query_text"]) == [HIS]
+    in_bucket = [one.content for one in storage.buckets.objects["hub"].values()]
+    here = [file.read_bytes() for file in copies.iterdir()]
+    for left in (b"".join(in_bucket), b"".join(here)):
+        assert HERS.encode() not in left
+        assert HIS.encode() in left
+    assert registry.fetch("v3", cache_dir=stores.cache_dir) == copies
+
+
 async def test_an_erasure_that_was_killed_goes_on_where_it_stopped(
     forget: Callable[..., Erasure],
     stores: Stores,
@@ -300,13 +331,13 @@ async def test_an_erasure_that_was_killed_goes_on_where_it_stopped(
 ) -> None:
     await store(log_pool, asked(ANA, HERS))
     registry = publish(stores, tmp_path, HERS, HIS)
-    replace, written = stores.artifacts.replace, []
+    as_ever, written = stores.artifacts.replace, []
 
     def full_after_the_manifest(key: str, content: bytes, *, expected: int) -> int:
         if written:
             raise ArtifactError("No space left.")
         written.append(key)
-        return replace(key, content, expected=expected)
+        return as_ever(key, content, expected=expected)
 
     monkeypatch.setattr(stores.artifacts, "replace", full_after_the_manifest)
     with pytest.raises(ErasureStopped, match="No space left") as stopped:
@@ -314,7 +345,7 @@ async def test_an_erasure_that_was_killed_goes_on_where_it_stopped(
     assert "tombstone set (1)" in stopped.value.detail
     assert written == ["models/v3/manifest.json"]
     assert HERS in str(everything(connection))  # by which the next try finds the rest
-    monkeypatch.setattr(stores.artifacts, "replace", replace)
+    monkeypatch.setattr(stores.artifacts, "replace", as_ever)
     forget()
     registry.fetch("v3", cache_dir=tmp_path)
     assert len(registry.manifest("v3").erasures) == 1

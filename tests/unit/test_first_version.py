@@ -9,7 +9,7 @@ import pytest
 
 from contracts.errors import DataError
 from contracts.settings import Settings
-from store.artifacts import open_store
+from store.artifacts import ArtifactStore, open_store
 from store.registry import Manifest, Registry
 from training import first_version
 from training.child import StageFailed
@@ -94,6 +94,23 @@ def test_another_home_with_the_same_cache_trains_nothing(
     other = Settings(home=tmp_path / "other", artifacts=None)
     assert first_version.make_first_version(other, cache_dir=tmp_path / "cache") == "v3"
     assert stage.trained == 1
+
+
+def test_of_two_machines_that_make_it_at_once_both_serve_the_same(
+    stage: StandIn, bucket: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes = [Settings(home=tmp_path / name, artifacts=bucket.url) for name in ("a", "b")]
+    publish = Registry.publish
+
+    def after_the_other(registry: Registry, folder: Path) -> str:
+        monkeypatch.setattr(Registry, "publish", publish)
+        assert first_version.make_first_version(homes[1]) == "v3"
+        return publish(registry, folder)
+
+    monkeypatch.setattr(Registry, "publish", after_the_other)
+    assert first_version.make_first_version(homes[0]) == "v3"
+    assert Registry(bucket).versions() == ["v3", "v4"]
+    assert [move.version for move in Registry(bucket).promotions()] == ["v3"]
 
 
 def test_a_new_recipe_makes_the_next_version_and_promotes_it(

@@ -699,6 +699,13 @@ async def test_models_says_what_every_replica_holds(hub: Hub) -> None:
     }
 
 
+async def test_models_says_what_replicas_hold_while_the_artifact_store_is_away(hub: Hub) -> None:
+    hub.stages.missing.add("champion")
+    answer = (await hub.client.get("/v1/models")).json()
+    assert answer["champion"] is None
+    assert [one["version"] for one in answer["replicas"]] == ["v3"]
+
+
 async def test_models_is_a_problem_while_no_replica_takes_calls(hub: Hub) -> None:
     hub.stages.missing.add("models")
     answer = await hub.client.get("/v1/models")

@@ -30,7 +30,7 @@ def consistency(run: RunFolder, settings: Settings, report: Report) -> None:
         run.write("consistency", {"passed": True, "reasons": [], "judged": 0})
         return
     registry = Registry(open_store(settings.artifacts_root))
-    sides = examples_of(registry, order.champion, cache_dir=settings.home_dir / "cache")
+    sides = examples_of(registry, order.champion, cache_dir=settings.cache_dir)
     vectors = open_vectors(run, settings, report=report)
     labels, retired = read_labels(), read_retired()
     train, validation, test = (

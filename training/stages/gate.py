@@ -46,7 +46,7 @@ def gate(run: RunFolder, settings: Settings, report: Report) -> None:
         report("gate: other intents than the hub's, so there is nothing to compare with")
         return
     registry = Registry(open_store(settings.artifacts_root))
-    cache, retired = settings.home_dir / "cache", read_retired()
+    cache, retired = settings.cache_dir, read_retired()
     champion = registry.manifest(order.champion)
     folder = registry.fetch(order.champion, cache_dir=cache, only=SERVED_FILES)
     theirs = IntentClassifier(folder, threads=1)

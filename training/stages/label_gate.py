@@ -33,7 +33,7 @@ def label_gate(run: RunFolder, settings: Settings, report: Report) -> None:
     decision = decide_for(
         read_frozen(run),
         settings=settings,
-        used=used_by(registry, order.champion, cache_dir=settings.home_dir / "cache"),
+        used=used_by(registry, order.champion, cache_dir=settings.cache_dir),
         least_new=settings.retrain_min_new,
     )
     write_examples(

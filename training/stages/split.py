@@ -59,7 +59,7 @@ def _split_hub(
     run: RunFolder, *, settings: Settings, vectors: KnownVectors, report: Report
 ) -> tuple[Split, int]:
     registry = Registry(open_store(settings.artifacts_root))
-    cache, order = settings.home_dir / "cache", run.order
+    cache, order = settings.cache_dir, run.order
     labels, retired = read_labels(), read_retired()
     new = read_counted(run)
     earlier: list[Example] = []

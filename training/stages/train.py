@@ -132,9 +132,7 @@ def _champion_start(run: RunFolder, settings: Settings) -> WarmStart | None:
     trained_with = manifest.metrics.get("training", {}).get("config", {})
     if trained_with.get("backbone", settings.backbone) != settings.backbone:
         return None
-    folder = registry.fetch(
-        champion, cache_dir=settings.home_dir / "cache", only=["model.safetensors"]
-    )
+    folder = registry.fetch(champion, cache_dir=settings.cache_dir, only=["model.safetensors"])
     return WarmStart(folder / "model.safetensors", manifest.labels, read_retired())
 
 

@@ -17,7 +17,7 @@ def open_vectors(run: RunFolder, settings: Settings, *, report: Report) -> Known
     if champion is not None:
         registry = Registry(open_store(settings.artifacts_root))
         if FILE in registry.manifest(champion).files:
-            cache = settings.home_dir / "cache"
+            cache = settings.cache_dir
             known.read(registry.fetch(champion, cache_dir=cache, only=[FILE]) / FILE)
     known.read(run.path / FILE)
     return known

@@ -1,4 +1,4 @@
-"""What the folders of retrainings keep of one person's texts, and taking it out."""
+"""What folders here keep of one person's texts, and taking it out: retrainings', and copies."""
 
 import os
 from collections.abc import Collection
@@ -7,16 +7,16 @@ from pathlib import Path
 from store.erased_examples import EXAMPLES, SPLIT, VECTORS, without_texts
 
 
-def erase_from_runs(
+def erase_from_folders(
     root: Path, digests: Collection[str], *, dry_run: bool = False
 ) -> dict[str, int]:
-    """Take these texts out of every run under `root`; return the entries that went, by file.
+    """Take these texts out of every folder under `root`; return the entries that went, by file.
 
-    A run that is under way may still write what it holds in memory: do it again when it has ended.
+    A retraining under way may still write what it holds in memory: do it again when it has ended.
     """
     gone: dict[str, int] = {}
-    for run in sorted(one for one in root.glob("*") if one.is_dir()):
-        for file in sorted(one for one in run.rglob("*") if _may_hold(one.name)):
+    for folder in sorted(one for one in root.glob("*") if one.is_dir()):
+        for file in sorted(one for one in folder.rglob("*") if _may_hold(one.name)):
             left, entries = without_texts(file.name, file.read_bytes(), digests=digests)
             if not entries:
                 continue

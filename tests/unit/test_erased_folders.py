@@ -7,7 +7,7 @@ import numpy as np
 
 from contracts.text import digest
 from store.erased_examples import VECTORS
-from store.erased_runs import erase_from_runs
+from store.erased_folders import erase_from_folders
 
 HERS, HIS = "the lift talks to me", "the bus never comes"
 
@@ -40,7 +40,7 @@ def digests_in(run: Path) -> list[str]:
 def test_her_texts_leave_every_file_of_every_run_and_his_stay(tmp_path: Path) -> None:
     with_her = make_run(tmp_path, "one", HERS, HIS)
     without_her = make_run(tmp_path, "two", HIS)
-    gone = erase_from_runs(tmp_path, {digest(HERS)})
+    gone = erase_from_folders(tmp_path, {digest(HERS)})
     assert gone == {
         "one/candidate/split.json": 1,
         "one/candidate/train.jsonl": 1,
@@ -51,15 +51,15 @@ def test_her_texts_leave_every_file_of_every_run_and_his_stay(tmp_path: Path) ->
     assert HIS in (with_her / "labels.jsonl").read_text()
     assert digests_in(with_her) == digests_in(without_her) == [digest(HIS)]
     assert not list(tmp_path.rglob(".draft-*"))
-    assert erase_from_runs(tmp_path, {digest(HERS)}) == {}
+    assert erase_from_folders(tmp_path, {digest(HERS)}) == {}
 
 
 def test_a_dry_run_counts_the_same_and_changes_nothing(tmp_path: Path) -> None:
     run = make_run(tmp_path, "one", HERS)
     before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
-    assert sum(erase_from_runs(tmp_path, {digest(HERS)}, dry_run=True).values()) == 4
+    assert sum(erase_from_folders(tmp_path, {digest(HERS)}, dry_run=True).values()) == 4
     assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == before
 
 
 def test_a_hub_that_never_retrained_has_nothing_to_erase(tmp_path: Path) -> None:
-    assert erase_from_runs(tmp_path / "retraining", {digest(HERS)}) == {}
+    assert erase_from_folders(tmp_path / "retraining", {digest(HERS)}) == {}
