@@ -90,7 +90,7 @@ class NightSteps:
         another version was made of: one that the regression gate stopped, that waits to be
         promoted, or that a person rolled back, would only be made once more.
         """
-        settings, cache = self.settings, self.settings.home_dir / "cache"
+        settings, cache = self.settings, self.settings.cache_dir
         registry = Registry(open_store(settings.artifacts_root))
         champion = registry.champion()
         if champion is None:
