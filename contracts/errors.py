@@ -50,6 +50,10 @@ class DataError(HubError):
     """A data file holds rows that cannot be used."""
 
 
+class SourceUnavailable(HubError):
+    """The source of the knowledge cannot be read."""
+
+
 class PortInUse(HubError):
     """A port that the hub needs is taken by another program."""
 

@@ -1,8 +1,9 @@
-"""Load what the university wrote: `python scripts/migrate_vectors.py [--from FILE]`.
+"""Load what the university wrote: `python scripts/migrate_vectors.py [--from SOURCE]`.
 
 Validates every row, stores the good ones by id, embeds those whose text is new or changed, and
-builds the index. It can be killed and started again: what is done is not done twice. Exit status:
-0 all rows are loaded, 3 the good ones are and the bad ones are listed, 1 it failed.
+builds the index. SOURCE is a file, or firestore://PROJECT/COLLECTION of the legacy system. It can
+be killed and started again: what is done is not done twice. Exit status: 0 all rows are loaded, 3
+the good ones are and the bad ones are listed, 1 it failed.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from store.knowledge import (
     tidy,
 )
 from store.knowledge_file import KnowledgeFile
+from store.knowledge_firestore import SCHEME, FirestoreCollection
 from store.knowledge_load import Loaded, end_load, load_nodes
 from store.knowledge_source import BadRow, KnowledgeSource, Page
 from store.migrate import migrate
@@ -126,6 +128,14 @@ def _progress(console: Console) -> Iterator[Advance]:
         yield advance
 
 
+def _source(where: str, *, console: Console) -> KnowledgeSource:
+    if where.startswith(f"{SCHEME}://"):
+        return FirestoreCollection(
+            where, intents=read_labels(), report=lambda line: console.print(line, markup=False)
+        )
+    return KnowledgeFile(Path(where), intents=read_labels())
+
+
 def _drop(url: str, fingerprint: str, *, console: Console) -> int:
     with connect(url) as connection:
         space = find_space(connection, fingerprint)
@@ -140,12 +150,13 @@ def _drop(url: str, fingerprint: str, *, console: Console) -> int:
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument(
-        "--from", dest="file", type=Path, default=DATA / "knowledge_nodes.json", metavar="FILE",
-        help="JSON array or JSON lines of nodes (default: %(default)s)",
+        "--from", dest="source", default=str(DATA / "knowledge_nodes.json"), metavar="SOURCE",
+        help="JSON array or JSON lines of nodes, or firestore://PROJECT/COLLECTION"
+        " (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--database-url", help="default: HUB_DATABASE_URL, or the running hub's")
     parser.add_argument("--encoder", type=Path, metavar="DIR", help="default: HUB_HOME/encoder")
-    parser.add_argument("--prune", action="store_true", help="remove nodes that FILE lacks")
+    parser.add_argument("--prune", action="store_true", help="remove nodes that SOURCE lacks")
     parser.add_argument("--replace", action="store_true", help="make all vectors anew")
     parser.add_argument("--drop-space", metavar="FINGERPRINT", help="remove an old space, and end")
     return parser.parse_args(given)
@@ -159,11 +170,12 @@ def main(given: Sequence[str] | None = None) -> int:
         url = arguments.database_url or database_url(settings)
         if arguments.drop_space:
             return _drop(url, arguments.drop_space, console=console)
+        encoder_dir = (arguments.encoder or settings.encoder_dir).resolve()
         with _progress(console) as advance:
             report = migrate_vectors(
-                KnowledgeFile(arguments.file, intents=read_labels()),
+                _source(arguments.source, console=console),
                 database_url=url,
-                encoder=Encoder(arguments.encoder or settings.encoder_dir, threads=2),
+                encoder=Encoder(encoder_dir, threads=2),
                 prune=arguments.prune,
                 replace=arguments.replace,
                 advance=advance,
@@ -181,7 +193,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return 1
     _show(report, console=console, since_s=since_s)
     if arguments.prune and report.loaded.bad:
-        console.print("Nothing was removed, since a bad row may be a node that is stored.")
+        console.print("No node was pruned, since a bad row may be a node that is stored.")
     return 3 if report.loaded.bad else 0
 
 

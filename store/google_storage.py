@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
+import google.cloud.storage as storage
 import google_crc32c
 import requests
 from google.api_core.exceptions import (
@@ -30,7 +31,6 @@ from google.api_core.exceptions import (
     Unauthorized,
 )
 from google.auth.exceptions import GoogleAuthError, TransportError
-from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from contracts.errors import ArtifactError, SettingsError

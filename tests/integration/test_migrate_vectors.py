@@ -133,7 +133,7 @@ def test_bad_rows_are_listed_and_the_good_ones_loaded(
     assert "row 3 left out: intent: [red]astrology[/] is none of data/intents.yaml" in said
     assert "row 4 left out: id: node-00001 is in row 1 already" in said
     assert "row 6 left out: no JSON" in said
-    assert "Nothing was removed" in said
+    assert "No node was pruned" in said
     assert _vectors(connection) == 2
 
 
