@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
+from contracts.settings import Settings
 from scripts import deploy
 from scripts.cluster import SERVE_CONFIG, Cluster, DeployFailed, serve_config
 from scripts.deploy import cluster_overrides, main
@@ -108,6 +109,24 @@ def test_a_cluster_changes_replicas_and_shares_and_nothing_else() -> None:
     assert {k: v for k, v in sent.items() if k not in ("applications", "http_options")} == {
         k: v for k, v in plain.items() if k != "applications"
     }
+
+
+def test_every_deployment_says_how_it_is_checked_stopped_and_bounded() -> None:
+    deployments = yaml.safe_load(SERVE_CONFIG.read_text())["applications"][0]["deployments"]
+    said = {
+        *("graceful_shutdown_wait_loop_s", "graceful_shutdown_timeout_s", "max_ongoing_requests"),
+        *("health_check_period_s", "health_check_timeout_s", "ray_actor_options"),
+    }
+    for one in deployments:
+        assert said <= set(one), one["name"]
+        assert ("num_replicas" in one) != ("autoscaling_config" in one)
+    by_name = {one["name"]: one for one in deployments}
+    assert by_name["Ingress"]["max_queued_requests"] > Settings().max_waiting, (
+        "it sheds load itself"
+    )
+    scaling = by_name["Embedder"]["autoscaling_config"]
+    assert {"upscale_delay_s", "downscale_delay_s", "min_replicas", "max_replicas"} <= set(scaling)
+    assert scaling["policy"]["policy_kwargs"]["target_queries"] > 0
 
 
 def test_a_deployment_that_is_not_there_cannot_be_changed() -> None:
