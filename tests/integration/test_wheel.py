@@ -12,8 +12,9 @@ import pytest
 
 from contracts.settings import PROJECT
 
-NOT_SHIPPED = ("tests/", "docs/", "setup.py", "contrib/")
-"""What a node does not need; of the tests the golden queries, which gate what is trained."""
+NOT_SHIPPED = ("tests/", "docs/", "contrib/", "deploy/")
+"""What a node does not need, but for the golden queries, which gate what is trained, and the few
+files of deploy/ that it reads."""
 
 SEES_ITS_FILES = """
 import runpy, sys
@@ -71,11 +72,13 @@ def test_the_wheel_carries_every_module_and_every_file_beside_them(wheel: Path) 
         for name in _tracked()
         if name.split("/")[0] in folders and not name.startswith(NOT_SHIPPED) and "/" in name
     }
-    docs = {name for name in ours if name.endswith((".md", "Dockerfile")) or "/kuberay/" in name}
+    apart = {name for name in ours if name.endswith((".md", ".sh"))}
     with zipfile.ZipFile(wheel) as archive:
         carried = set(archive.namelist())
-    assert ours - docs - carried == set()
+    assert ours - apart - carried == set()
     assert {"serve_config.yaml", "tests/golden_queries.json"} <= carried
+    read_by_nodes = {"deploy/node.sh", "deploy/on_cluster.yaml", "deploy/ray.env"}
+    assert {name for name in carried if name.startswith("deploy/")} == read_by_nodes
     # The only thing of the tests: their modules would stand in everybody's way.
     assert [name for name in carried if name.startswith("tests/")] == ["tests/golden_queries.json"]
 
