@@ -1,5 +1,7 @@
 """Every error a person may meet. The docstring of a class is the sentence that person reads."""
 
+from collections.abc import Mapping
+
 
 class HubError(Exception):
     """Something went wrong in the hub."""
@@ -44,6 +46,19 @@ class ChampionMoved(ArtifactError):
 
 class MixedSpaces(HubError):
     """Vectors of one embedding space were offered to another; nothing was stored."""
+
+
+class EmbedderAway(HubError):
+    """The embedding service gives no vectors just now."""
+
+
+class TextTooLong(HubError):
+    """A text is too long for the embedding model, which would silently cut it."""
+
+    def __init__(self, because: Mapping[int, str]) -> None:
+        """`because` says why, by the text's row among those that were given."""
+        super().__init__("; ".join(f"text {row + 1}: {why}" for row, why in because.items()))
+        self.because = dict(because)
 
 
 class DataError(HubError):

@@ -170,11 +170,23 @@ class ReplicaModel(_Answer):
     memory_bytes: int
 
 
+class ReplicaSpace(_Answer):
+    """In which vector space one embedder replica really embeds, and who computes for it."""
+
+    replica: str
+    space: str
+    embedder: str
+
+
 class Models(_Answer):
-    """The champion of the registry, and what every classifier replica really holds."""
+    """The champion of the registry, and what every replica really holds.
+
+    `replicas` are the classifier's; `embedders` the embedder's, none while they do not answer.
+    """
 
     champion: str | None
     replicas: list[ReplicaModel]
+    embedders: list[ReplicaSpace]
 
 
 class Contact(_Answer):

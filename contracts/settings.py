@@ -50,6 +50,17 @@ class Settings(BaseSettings):
         default=200, ge=1, description="Queries in one ingress above which it answers 503."
     )
     database_pool_size: int = Field(default=4, ge=1, description="Connections per replica.")
+    embedder: Literal["local", "vertex"] = Field(
+        default="local", description="Who embeds knowledge and queries."
+    )
+    vertex_project: str | None = Field(default=None, description="The project that Vertex bills.")
+    vertex_location: str = Field(default="us-central1", description="Where Vertex computes.")
+    vertex_model: str = Field(default="text-embedding-005", pattern=r"^[a-z0-9.@-]+[-@][0-9]+$")
+    vertex_endpoint: str | None = Field(
+        default=None,
+        description="A private endpoint of Vertex, host or host:port; unset: the location's own."
+        " With http://, or on localhost: one without TLS and credentials.",
+    )
     embedding_cache_entries: int = Field(default=20_000, ge=1)
     annotation_host: str = Field(
         default="127.0.0.1", description="Where the annotation view listens."

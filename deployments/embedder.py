@@ -1,19 +1,20 @@
 """The embedder: queries to vectors. Scaled on the queries that wait, not on calls."""
 
+import asyncio
 import logging
 import time
-from pathlib import Path
 
 from ray import serve
 from redis.asyncio import Redis
 
-from contracts.records import Vectors
+from contracts.records import Vector, Vectors
 from contracts.settings import Settings
 from deployments.autoscaling import QUERIES_RUNNING, QUERIES_WAITING
-from deployments.embedding_cache import CachedEncoder, SharedCache, Task
+from deployments.embedding_cache import CachedEncoder, SharedCache
 from deployments.metrics import metrics
 from deployments.replica import log_as_serve, replica_name, report_memory
-from models.encoder import Encoder
+from models.chosen_encoder import open_text_encoder
+from models.text_encoder import Task, TextEncoder
 
 STALE_AFTER_S = 1.0
 """A queue that the ingress reported longer ago than this says nothing about now."""
@@ -21,11 +22,12 @@ STALE_AFTER_S = 1.0
 log = logging.getLogger("ray.serve")
 
 
-class LocalEncoder:
-    """The ONNX encoder of this machine, as a TextEncoder."""
+class Asked:
+    """A TextEncoder as this replica's event loop asks it."""
 
-    def __init__(self, folder: Path, *, threads: int = 1) -> None:
-        self._encoder = Encoder(folder, threads=threads)
+    def __init__(self, encoder: TextEncoder, *, is_service: bool) -> None:
+        self._encoder = encoder
+        self.is_service = is_service
 
     @property
     def fingerprint(self) -> str:
@@ -36,8 +38,13 @@ class LocalEncoder:
         return self._encoder.space.dims
 
     async def encode(self, texts: list[str], *, task: Task) -> Vectors:
-        """Encode in this loop: a thread of its own costs more than it frees (see decision 5)."""
-        return self._encoder.encode(texts)
+        """Compute in this loop: a thread of its own costs more than it frees (see decision 5).
+
+        A service is waited for in a thread. Raises EmbedderAway when it gives no vectors.
+        """
+        if self.is_service:
+            return await asyncio.to_thread(self._encoder.encode, texts, task=task)
+        return self._encoder.encode(texts, task=task)
 
 
 @serve.deployment
@@ -47,7 +54,8 @@ class Embedder:
     def __init__(self) -> None:
         log_as_serve()
         settings = Settings()
-        encoder = LocalEncoder(settings.encoder_dir)
+        self._settings = settings
+        self._encoder = Asked(open_text_encoder(settings), is_service=settings.embedder != "local")
         shared = None
         if settings.redis_url:
             shared = SharedCache(
@@ -55,7 +63,7 @@ class Embedder:
                 secret=settings.require_secret(),
             )
         self._cached = CachedEncoder(
-            encoder,
+            self._encoder,
             entries=settings.embedding_cache_entries,
             shared=shared,
             count=lambda tier, texts: metrics().cache.inc(texts, {"tier": tier}) if texts else None,
@@ -64,18 +72,21 @@ class Embedder:
         self._running = 0
         self._waiting = 0
         self._heard_at_s = 0.0
-        log.info("embedder ready in space %s", encoder.fingerprint)
+        log.info("embedder ready in space %s", self._encoder.fingerprint)
 
-    async def embed(self, texts: list[str], waiting: int = 0) -> tuple[str, str, Vectors]:
+    async def embed(
+        self, texts: list[str], waiting: int = 0
+    ) -> tuple[str, str, list[Vector | None]]:
         """Return this replica, the space's fingerprint and one unit vector a query, in order.
 
+        None stands for a query that no cache knows, while the service that embeds is away.
         `waiting` is how many queries the ingress still holds: the autoscaler must know.
         """
         self._waiting, self._heard_at_s = waiting, time.monotonic()
         self._running += len(texts)
         try:
             vectors = await self._cached.embed(texts, task="query")
-            return self._name, self._cached.fingerprint, vectors
+            return self._name, self._encoder.fingerprint, vectors
         finally:
             self._running -= len(texts)
 
@@ -87,7 +98,23 @@ class Embedder:
             QUERIES_WAITING: float(self._waiting if fresh else 0),
         }
 
+    async def report(self) -> dict[str, str]:
+        """Say in which space this replica really embeds; a ReplicaSpace of the contract."""
+        return {
+            "replica": self._name,
+            "space": self._encoder.fingerprint,
+            "embedder": self._settings.embedder,
+        }
+
+    async def check(self) -> None:
+        """Embed something, past the caches; raises when that fails. The ingress asks this."""
+        await self._encoder.encode(["ready"], task="query")
+
     async def check_health(self) -> None:
-        """One real forward pass; a replica that cannot encode is replaced."""
+        """The replica's own health: one real forward pass of a model that it holds itself.
+
+        A service that is away is no reason to restart who asks it.
+        """
         report_memory("embedder")
-        await self._cached.embed(["health"], task="document")
+        if not self._encoder.is_service:
+            await self.check()

@@ -13,10 +13,11 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from contracts.errors import EmbedderAway
 from contracts.records import Vector, Vectors
 from contracts.text import normalise
+from models.text_encoder import Task
 
-Task = Literal["query", "document"]
 Tier = Literal["memory", "shared", "model"]
 
 T = TypeVar("T")
@@ -24,8 +25,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class TextEncoder(Protocol):
-    """Whatever turns texts into unit vectors of one space: a local model or a service."""
+class AwaitedEncoder(Protocol):
+    """A TextEncoder as an event loop asks it: see deployments/embedder.py."""
 
     @property
     def fingerprint(self) -> str:
@@ -36,7 +37,7 @@ class TextEncoder(Protocol):
         """Width of a vector."""
 
     async def encode(self, texts: list[str], *, task: Task) -> Vectors:
-        """Return one unit vector a text: shape (texts, dims), float32."""
+        """Return one unit vector a text: shape (texts, dims), float32. Raises EmbedderAway."""
 
 
 class SharedCache:
@@ -104,7 +105,7 @@ class CachedEncoder:
 
     def __init__(
         self,
-        encoder: TextEncoder,
+        encoder: AwaitedEncoder,
         *,
         entries: int,
         shared: SharedCache | None = None,
@@ -123,8 +124,9 @@ class CachedEncoder:
     def fingerprint(self) -> str:
         return self._encoder.fingerprint
 
-    async def embed(self, texts: list[str], *, task: Task) -> Vectors:
-        """Return one unit vector a text, in order: shape (texts, dims), float32.
+    async def embed(self, texts: list[str], *, task: Task) -> list[Vector | None]:
+        """Return one unit vector a text, in order, or None where no cache has it and the encoder
+        is away.
 
         What is encoded is the normalised text, so that equal keys mean equal vectors.
         """
@@ -151,22 +153,22 @@ class CachedEncoder:
             self._in_flight |= dict.fromkeys(missing, fetch)
             waiting |= dict.fromkeys(missing, fetch)
         for key, fetch in waiting.items():
-            found[key] = (await asyncio.shield(fetch))[key]
-        vectors = np.empty((len(keys), self._encoder.dims), dtype=np.float32)
-        for row, key in enumerate(keys):
-            vectors[row] = found[key]
-        return vectors
+            if (vector := (await asyncio.shield(fetch)).get(key)) is not None:
+                found[key] = vector
+        return [found.get(key) for key in keys]
 
     async def _fetch(self, missing: dict[str, str], *, task: Task) -> dict[str, Vector]:
-        """Get vectors from the shared cache or the model, for all who wait for them."""
+        """Get vectors from the shared cache or the model, for all who wait for them.
+
+        Without those for which the encoder is away.
+        """
         try:
             found = await self._from_shared(list(missing))
             self._count("shared", len(found))
             if left := {key: text for key, text in missing.items() if key not in found}:
-                vectors = await self._encoder.encode(list(left.values()), task=task)
-                made = dict(zip(left, vectors, strict=True))
+                made = await self._encode(left, task=task)
                 self._count("model", len(made))
-                if self._shared is not None:
+                if made and self._shared is not None:
                     self._keep(asyncio.create_task(self._shared.put(made)))
                 found |= made
             for key, vector in found.items():
@@ -175,6 +177,14 @@ class CachedEncoder:
         finally:
             for key in missing:
                 del self._in_flight[key]
+
+    async def _encode(self, texts: dict[str, str], *, task: Task) -> dict[str, Vector]:
+        try:
+            vectors = await self._encoder.encode(list(texts.values()), task=task)
+        except EmbedderAway as error:
+            log.debug("%d texts without a vector: %s", len(texts), error)
+            return {}
+        return dict(zip(texts, vectors, strict=True))
 
     async def _from_shared(self, keys: list[str]) -> dict[str, Vector]:
         if self._shared is None:
@@ -189,6 +199,7 @@ class CachedEncoder:
         return work
 
     def _remember(self, key: str, vector: Vector) -> None:
+        vector.setflags(write=False)  # an answer is the entry itself
         self._memory[key] = vector
         if len(self._memory) > self._entries:
             self._memory.popitem(last=False)

@@ -34,7 +34,7 @@ class Stages:
     """The three deployments, as the ingress calls them."""
 
     classify: Coalescer[str, Prediction]
-    embed: Coalescer[str, tuple[str, Vector]]
+    embed: Coalescer[str, tuple[str, Vector] | None]
     retrieve: Coalescer[Search, list[RetrievedNode]]
 
 

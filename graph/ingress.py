@@ -8,7 +8,7 @@ from ray import serve
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from contracts.messages import ReplicaModel
+from contracts.messages import ReplicaModel, ReplicaSpace
 from contracts.records import Prediction, RetrievedNode, Search, Vector
 from contracts.settings import DATA, Settings
 from deployments.metrics import metrics
@@ -36,6 +36,17 @@ def _service() -> Service:
     ingress: Any = serve.get_replica_context().servable_object
     service: Service = ingress.service
     return service
+
+
+async def _reports(handle: DeploymentHandle[Any], stage: str) -> list[dict[str, Any]]:
+    """Ask every replica what it holds. Raises ConnectionError when none takes calls."""
+    try:
+        reports: list[dict[str, Any]] = await handle.broadcast("report").results_async()
+    except RayServeException as error:
+        # As while the only one is told another version. Left alone, Serve would answer this
+        # itself, in plain text.
+        raise ConnectionError(f"no {stage} replica takes calls") from error
+    return reports
 
 
 @serve.deployment
@@ -96,10 +107,11 @@ class Ingress:
             probes=Probes(
                 stages={
                     "classifier": lambda: stages.classify.submit("ready"),
-                    "embedder": lambda: stages.embed.submit("ready"),
+                    "embedder": self._check_embedder,
                     "retriever": self._check_retriever,
                 },
                 replicas=self._replicas,
+                spaces=self._spaces,
                 champion=self._champion,
             ),
         )
@@ -108,26 +120,25 @@ class Ingress:
         replica, predictions = await self._classifier.classify.remote(texts)
         return Reply(predictions, replica)
 
-    async def _embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector]]:
+    async def _embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector] | None]:
         replica, space, vectors = await self._embedder.embed.remote(texts, waiting)
-        return Reply([(space, vector) for vector in vectors], replica)
+        return Reply([None if vector is None else (space, vector) for vector in vectors], replica)
 
     async def _retrieve(self, searches: list[Search], waiting: int) -> Reply[list[RetrievedNode]]:
         replica, found = await self._retriever.retrieve.remote(searches)
         return Reply(found, replica)
 
+    async def _check_embedder(self) -> None:
+        await self._embedder.check.remote()
+
     async def _check_retriever(self) -> None:
         await self._retriever.check.remote()
 
     async def _replicas(self) -> list[ReplicaModel]:
-        try:
-            response = self._classifier.broadcast("report")
-            reports: list[dict[str, Any]] = await response.results_async()
-        except RayServeException as error:
-            # No replica takes calls just now, as while the only one is told another version. Left
-            # alone, Serve would answer this itself, in plain text.
-            raise ConnectionError("no classifier replica takes calls") from error
-        return [ReplicaModel(**report) for report in reports]
+        return [ReplicaModel(**one) for one in await _reports(self._classifier, "classifier")]
+
+    async def _spaces(self) -> list[ReplicaSpace]:
+        return [ReplicaSpace(**one) for one in await _reports(self._embedder, "embedder")]
 
     async def _champion(self) -> str | None:
         champion = await asyncio.to_thread(self._registry.champion)

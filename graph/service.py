@@ -18,6 +18,7 @@ from contracts.messages import (
     QueryRequest,
     Readiness,
     ReplicaModel,
+    ReplicaSpace,
 )
 from contracts.records import Feedback
 from contracts.settings import Settings
@@ -68,6 +69,7 @@ class Probes:
 
     stages: dict[str, Callable[[], Awaitable[object]]]
     replicas: Callable[[], Awaitable[list[ReplicaModel]]]
+    spaces: Callable[[], Awaitable[list[ReplicaSpace]]]
     champion: Callable[[], Awaitable[str | None]]
 
 
@@ -225,19 +227,28 @@ class Service:
         return Readiness(ready=not {"classifier", "retriever"} <= set(degraded), degraded=degraded)
 
     async def models(self) -> Models:
-        """Say what the registry's champion is and what every classifier replica holds.
+        """Say what the registry's champion is and what every replica holds.
 
-        The champion is null as well while the artifact store does not say. Raises ProblemError 503
-        when the replicas do not answer in time, or none takes calls.
+        The champion is null as well while the artifact store does not say, and `embedders` empty
+        while the embedder's replicas do not. Raises ProblemError 503 when the classifier's do not
+        answer in time, or none takes calls.
         """
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                champion, replicas = await asyncio.gather(self._champion(), self._probes.replicas())
+                champion, replicas, embedders = await asyncio.gather(
+                    self._champion(), self._probes.replicas(), self._spaces()
+                )
         except (TimeoutError, ConnectionError):
             raise ProblemError(
                 503, "The classifier's replicas do not answer.", kind="models", retry_after_s=2
             ) from None
-        return Models(champion=champion, replicas=replicas)
+        return Models(champion=champion, replicas=replicas, embedders=embedders)
+
+    async def _spaces(self) -> list[ReplicaSpace]:
+        try:
+            return await asyncio.wait_for(self._probes.spaces(), PROBE_TIMEOUT_S / 2)
+        except (TimeoutError, ConnectionError):
+            return []  # no reason not to say which models are held
 
     async def _champion(self) -> str | None:
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from contracts.errors import ArtifactError
-from contracts.messages import ReplicaModel
+from contracts.messages import ReplicaModel, ReplicaSpace
 from contracts.records import IntentProbability, Prediction, RetrievedNode, Search, Vector
 from contracts.settings import DATA, Settings
 from graph.answering import Answerer, Stages
@@ -36,6 +36,7 @@ class PlainStages:
     finds: int = 3
     late_s: dict[str, float] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
+    without_vector: set[str] = field(default_factory=set)
     texts: list[str] = field(default_factory=list)
     searches: list[Search] = field(default_factory=list)
 
@@ -50,11 +51,12 @@ class PlainStages:
         await self._take_part("classifier")
         return Reply([self.says] * len(texts), "c")
 
-    async def embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector]]:
+    async def embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector] | None]:
         self.texts += texts
         await self._take_part("embedder")
         vector = np.array([1, 0], dtype=np.float32)
-        return Reply([("space", vector)] * len(texts), "e")
+        known = [None if text in self.without_vector else ("space", vector) for text in texts]
+        return Reply(known, "e")
 
     async def retrieve(self, searches: list[Search], waiting: int) -> Reply[list[RetrievedNode]]:
         self.searches += searches
@@ -88,6 +90,7 @@ class PlainStages:
                     "retriever": lambda: self.probe("retriever"),
                 },
                 replicas=self._replicas,
+                spaces=self._spaces,
                 champion=self._champion,
             ),
         )
@@ -97,6 +100,10 @@ class PlainStages:
         return [
             ReplicaModel(replica="a", version="v3", wanted="v3", error=None, memory_bytes=1_000)
         ]
+
+    async def _spaces(self) -> list[ReplicaSpace]:
+        await self._take_part("spaces")
+        return [ReplicaSpace(replica="e", space="space", embedder="local")]
 
     async def _champion(self) -> str | None:
         if "champion" in self.missing:

@@ -127,6 +127,7 @@ def test_the_hub_says_how_it_is(client: httpx.Client) -> None:
     assert models.champion
     assert [replica.version for replica in models.replicas] == [models.champion]
     assert models.replicas[0].memory_bytes > 10_000_000
+    assert [one.embedder for one in models.embedders] == ["local"]
 
 
 def test_the_documentation_needs_nothing_from_elsewhere(client: httpx.Client) -> None:

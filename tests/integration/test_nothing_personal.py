@@ -69,10 +69,10 @@ class CachingStages(PlainStages):
         self.encoded += texts
         return np.array([[1.0, 0.0]] * len(texts), dtype=np.float32)
 
-    async def embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector]]:
+    async def embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector] | None]:
         assert self.cache is not None
         vectors = await self.cache.embed(texts, task="query")
-        return Reply([("space", vector) for vector in vectors], "e")
+        return Reply([vector if vector is None else ("space", vector) for vector in vectors], "e")
 
 
 @dataclass

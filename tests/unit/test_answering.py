@@ -298,3 +298,18 @@ async def test_many_at_once_each_get_an_id_of_their_own() -> None:
     assert sorted(logged.query_text for _, logged in answers) == sorted(
         f"q {n}" for n in range(200)
     )
+
+
+async def test_a_query_without_a_vector_goes_by_words_and_the_one_beside_it_by_meaning() -> None:
+    stages = PlainStages(without_vector={"unknown"})
+    answerer = stages.answerer()
+    answers = await asyncio.gather(
+        *(answerer.answer(QueryRequest(text=t), session_id="5e55") for t in ("unknown", "known"))
+    )
+    assert [answer.degraded for answer, _ in answers] == [["embedder"], []]
+    assert [answer.embedding_space for answer, _ in answers] == [None, "space"]
+    assert all(answer.results for answer, _ in answers)
+    assert {search.text: search.space for search in stages.searches} == {
+        "unknown": None,
+        "known": "space",
+    }

