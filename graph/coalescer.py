@@ -47,7 +47,8 @@ class Coalescer(Generic[Item, Result]):
 
     As many calls are in flight as replicas were lately heard of: a replica computes one call after
     the other anyway, and what waits here meanwhile makes its next batch larger, so cheaper. Serve
-    spreads the calls, so a new replica is soon heard of.
+    spreads the calls, so a new replica is soon heard of. A replica that itself waits for a service
+    takes several `calls_a_replica`.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class Coalescer(Generic[Item, Result]):
         call: Callable[[list[Item], int], Awaitable[Reply[Result]]],
         *,
         count: Callable[[str, int], None] = lambda stage, size: None,
+        calls_a_replica: int = 1,
     ) -> None:
         """`call(items, waiting)` sends one batch; `waiting` is how many items stay behind."""
         self._stage = stage
         self._call = call
         self._count = count
+        self._calls_a_replica = calls_a_replica
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._calls: dict[asyncio.Task[None], float] = {}
         self._heard: dict[str, float] = {}
@@ -83,7 +86,7 @@ class Coalescer(Generic[Item, Result]):
     def _is_busy(self) -> bool:
         now = time.monotonic()
         self._heard = {r: at for r, at in self._heard.items() if now - at < HEARD_FOR_S}
-        limit = max(1, len(self._heard))
+        limit = max(1, len(self._heard)) * self._calls_a_replica
         slow = sum(now - since_s >= SLOW_AFTER_S for since_s in self._calls.values())
         return len(self._calls) - min(slow, MAX_SLOW_CALLS) >= limit
 

@@ -25,6 +25,9 @@ from store.embedded import database_url
 from store.logbook import Logbook
 from store.registry import Registry
 
+CALLS_OF_A_SERVICE = 4
+"""What an embedder replica has under way at a service: of eight calls that it takes at most."""
+
 log = logging.getLogger("ray.serve")
 
 
@@ -85,7 +88,12 @@ class Ingress:
         self._opening = asyncio.create_task(pool.open(wait=False))
         stages = Stages(
             classify=Coalescer("classifier", self._classify, count=_count_batch),
-            embed=Coalescer("embedder", self._embed, count=_count_batch),
+            embed=Coalescer(
+                "embedder",
+                self._embed,
+                count=_count_batch,
+                calls_a_replica=1 if self._settings.embedder == "local" else CALLS_OF_A_SERVICE,
+            ),
             retrieve=Coalescer("retriever", self._retrieve, count=_count_batch),
         )
         self._logbook = Logbook(

@@ -1,5 +1,6 @@
 """One request to Vertex AI: Google's client, tried again until a deadline, left alone when away."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +35,13 @@ FOR_QUERIES: Final = Patience(deadline_s=1.1)
 """A query of the default deadline waits 1.2 s for its vector. One with less leaves earlier; one
 with more would only wait longer for a service that is away, and is searched for by words then."""
 
-FOR_LOADS: Final = Patience(deadline_s=180.0, first_pause_s=0.5)
-"""A quota is a minute's: a load outlasts two of them."""
+FOR_LOADS: Final = Patience(deadline_s=90.0, first_pause_s=0.5)
+"""A quota is a minute's, and a load outlasts it."""
+
+_TELL_FROM_S: Final = 1.0
+"""Somebody waits for a load: pauses from here on are said."""
+
+log = logging.getLogger(__name__)
 
 
 class VertexService:
@@ -142,6 +148,13 @@ def call_until(
                     f"Vertex AI gave no answer in {patience.deadline_s:g} s:"
                     f" {type(error).__name__}: {error.message}"
                 ) from error
+            if resting_s >= _TELL_FROM_S:
+                log.warning(
+                    "Vertex AI gives no vectors (%s: %s), asking again for up to %.0f s",
+                    type(error).__name__,
+                    error.message,
+                    left_s,
+                )
             sleep(resting_s)
             pause_s = min(2 * pause_s, patience.longest_pause_s)
         except exceptions.GoogleAPICallError as error:

@@ -1,9 +1,9 @@
 """Ask the seeded questions: `python scripts/check_rag_health.py`.
 
 Each must bring results, and its expected node among the first five, straight from the database
-with the local encoder. What the classifier thinks plays no part, unless --with-intents asks for the
-champion's preference, as in the service. Prints a table. Exit status: 0 all passed, 1 a question
-missed or the check could not run.
+with the encoder that HUB_EMBEDDER names. What the classifier thinks plays no part, unless
+--with-intents asks for the champion's preference, as in the service. Prints a table. Exit status:
+0 all passed, 1 a question missed or the check could not run.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from contracts.records import Search
 from contracts.settings import DATA, Settings
 from contracts.text import normalise
 from models.classifier import IntentClassifier
-from models.encoder import Encoder
+from models.text_encoder import TextEncoder
+from scripts.embedding import encoder_of
 from store.artifacts import open_store
 from store.database import CONNECT_TIMEOUT_S, open_pool
 from store.embedded import database_url
@@ -82,7 +83,7 @@ async def check_rag_health(
     queries: Sequence[HealthQuery],
     *,
     database_url: str,
-    encoder: Encoder,
+    encoder: TextEncoder,
     classifier: IntentClassifier | None,
 ) -> list[Checked]:
     """Search for each question as the service would, and say where its node came.
@@ -90,7 +91,7 @@ async def check_rag_health(
     Raises psycopg.Error, PoolTimeout or HubError when the database is away or not ready.
     """
     texts = [query.text for query in queries]
-    vectors = encoder.encode([normalise(text) for text in texts])
+    vectors = encoder.encode([normalise(text) for text in texts], task="query")
     predictions = classifier.predict(texts) if classifier else [None] * len(texts)
     searches = [
         Search(
@@ -167,7 +168,9 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--queries", type=Path, default=DATA / "health_queries.json")
     parser.add_argument("--database-url", help="default: HUB_DATABASE_URL, or the running hub's")
-    parser.add_argument("--encoder", type=Path, metavar="DIR", help="default: HUB_HOME/encoder")
+    parser.add_argument(
+        "--encoder", type=Path, metavar="DIR", help="default: the one that HUB_EMBEDDER names"
+    )
     parser.add_argument(
         "--with-intents", action="store_true", help="prefer the intent that the champion predicts"
     )
@@ -183,7 +186,7 @@ def main(given: Sequence[str] | None = None) -> int:
         settings = Settings()
         url = arguments.database_url or database_url(settings)
         queries = read_health_queries(arguments.queries)
-        encoder = Encoder(arguments.encoder or settings.encoder_dir, threads=2)
+        encoder = encoder_of(settings, arguments.encoder)
         classifier = champion_of(settings) if arguments.with_intents else None
         checking = check_rag_health(
             queries, database_url=url, encoder=encoder, classifier=classifier

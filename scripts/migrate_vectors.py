@@ -9,7 +9,7 @@ the good ones are and the bad ones are listed, 1 it failed.
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contracts.errors import HubError
 from contracts.settings import DATA, Settings
-from models.encoder import Encoder
 from models.text_encoder import TextEncoder
-from scripts.embedding import Advance, alone, embed, require_same_encoder
+from scripts.embedding import Advance, alone, embed, encoder_of, require_same_encoder
+from scripts.reembed import change_embedder
 from store.database import connect
 from store.embedded import database_url
 from store.knowledge import (
@@ -44,10 +44,14 @@ from training.examples import read_labels
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a load did. `embedded` counts vectors; `spaces` is newest first."""
+    """What a load did. `embedded` counts vectors; `spaces` is newest first.
+
+    `too_long` says, by id, why a node is stored without a vector.
+    """
 
     loaded: Loaded
     embedded: int
+    too_long: Mapping[str, str]
     space: str
     spaces: tuple[SpaceCount, ...]
 
@@ -85,17 +89,27 @@ def migrate_vectors(
         missing = without_vector(
             connection, space=space, listen=lambda seen: advance("looking at", seen, None)
         )
-        embed(connection, missing, encoder=encoder, space=space, advance=advance)
+        too_long = embed(connection, missing, encoder=encoder, space=space, advance=advance)
         made = make_index(connection, space)
         if loaded.changed or loaded.removed or len(missing) or made:
             tidy(connection, rebuild=loaded.removed > 0 or not made)
         end_load(connection, source)
         spaces = tuple(count_by_space(connection))
-    return Report(loaded, len(missing), space.fingerprint, spaces)
+    embedded = len(missing) - len(too_long)
+    return Report(loaded, embedded, too_long, space.fingerprint, spaces)
+
+
+def show_too_long(too_long: Mapping[str, str], *, console: Console) -> None:
+    """Name the nodes that are found by their words alone, and say what to do."""
+    for node, why in sorted(too_long.items()):
+        console.print(
+            f"node {node} has no vector: {why}; make several nodes of it", markup=False, style="red"
+        )
 
 
 def _show(report: Report, *, console: Console, since_s: float) -> None:
     loaded = report.loaded
+    show_too_long(report.too_long, console=console)
     console.print(
         f"{loaded.good} nodes: {loaded.changed} new or changed, {report.embedded} embedded"
         f" in space {report.space}, {loaded.removed} removed; {loaded.bad} bad rows;"
@@ -155,9 +169,18 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         " (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--database-url", help="default: HUB_DATABASE_URL, or the running hub's")
-    parser.add_argument("--encoder", type=Path, metavar="DIR", help="default: HUB_HOME/encoder")
+    parser.add_argument(
+        "--encoder", type=Path, metavar="DIR", help="default: the one that HUB_EMBEDDER names"
+    )
     parser.add_argument("--prune", action="store_true", help="remove nodes that SOURCE lacks")
     parser.add_argument("--replace", action="store_true", help="make all vectors anew")
+    parser.add_argument(
+        "--reembed",
+        action="store_true",
+        help="change over to the embedder that HUB_EMBEDDER names, while the hub serves; no SOURCE",
+    )
+    parser.add_argument("--hub", metavar="URL", help="with --reembed; default: the one beside")
+    parser.add_argument("--keep-old", action="store_true", help="with --reembed: drop no space")
     parser.add_argument("--drop-space", metavar="FINGERPRINT", help="remove an old space, and end")
     return parser.parse_args(given)
 
@@ -170,12 +193,22 @@ def main(given: Sequence[str] | None = None) -> int:
         url = arguments.database_url or database_url(settings)
         if arguments.drop_space:
             return _drop(url, arguments.drop_space, console=console)
-        encoder_dir = (arguments.encoder or settings.encoder_dir).resolve()
+        if arguments.reembed:
+            with _progress(console) as advance:
+                return change_embedder(
+                    settings,
+                    database_url=arguments.database_url,
+                    encoder_dir=arguments.encoder,
+                    hub_url=arguments.hub,
+                    keep_old=arguments.keep_old,
+                    advance=advance,
+                    console=console,
+                )
         with _progress(console) as advance:
             report = migrate_vectors(
                 _source(arguments.source, console=console),
                 database_url=url,
-                encoder=Encoder(encoder_dir, threads=2),
+                encoder=encoder_of(settings, arguments.encoder),
                 prune=arguments.prune,
                 replace=arguments.replace,
                 advance=advance,
@@ -191,10 +224,13 @@ def main(given: Sequence[str] | None = None) -> int:
     except HubError as error:
         console.print(f"{error} What was loaded before is kept.", markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("\nStopped. What was done is kept; run it again to go on.")
+        return 130
     _show(report, console=console, since_s=since_s)
     if arguments.prune and report.loaded.bad:
         console.print("No node was pruned, since a bad row may be a node that is stored.")
-    return 3 if report.loaded.bad else 0
+    return 3 if report.loaded.bad or report.too_long else 0
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ Each part is cached by what it is made of, so doing it again costs little.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from contracts.errors import EmbedderAway
 from contracts.settings import DATA, Settings
-from models.encoder import Encoder
+from models.chosen_encoder import open_text_encoder
 from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
 from store.knowledge_file import KnowledgeFile
@@ -43,13 +44,23 @@ def prepare_schema(settings: Settings, *, step: Step) -> None:
 
 
 def prepare_knowledge(settings: Settings, *, step: Step) -> None:
-    """Load the knowledge nodes that are new or changed; bad rows are named and left out."""
+    """Load the knowledge nodes that are new or changed; bad rows are named and left out.
+
+    Without the service that embeds, they are loaded all the same, and found by their words.
+    """
     assert settings.database_url is not None, "the caller starts or names the database"
     with step("knowledge nodes: embedding and loading") as say:
-        migrate_vectors(
-            KnowledgeFile(DATA / "knowledge_nodes.json", intents=read_labels()),
-            database_url=settings.database_url,
-            encoder=Encoder(settings.encoder_dir, threads=2),
-            advance=lambda what, done, of: say(f"{what}: {done}{f' of {of}' if of else ''}"),
-            list_bad=lambda row: say(f"{row.place} left out: {row.reason}"),
-        )
+        try:
+            report = migrate_vectors(
+                KnowledgeFile(DATA / "knowledge_nodes.json", intents=read_labels()),
+                database_url=settings.database_url,
+                encoder=open_text_encoder(settings, is_load=True),
+                advance=lambda what, done, of: say(f"{what}: {done}{f' of {of}' if of else ''}"),
+                list_bad=lambda row: say(f"{row.place} left out: {row.reason}"),
+            )
+        except EmbedderAway as error:
+            say(f"{error} What is loaded is found by its words; later make its vectors with")
+            say("python scripts/migrate_vectors.py")
+            return
+        for node, why in report.too_long.items():
+            say(f"node {node} has no vector: {why}")

@@ -204,9 +204,13 @@ def count_by_space(connection: Connection) -> list[SpaceCount]:
 
 
 def drop_space(connection: Connection, space: StoredSpace) -> None:
-    """Remove a space, its vectors and its index: when every replica reports another one."""
-    with connection.transaction():
-        connection.execute(
-            sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(_index_name(space.id)))
-        )
-        connection.execute("DELETE FROM vector_spaces WHERE id = %s", (space.id,))
+    """Remove a space, its index and its vectors: when every replica reports another one.
+
+    Searches go on meanwhile: nothing is locked for longer than a part of the vectors takes. When
+    it was killed on its way it can be called again.
+    """
+    index = sql.Identifier(_index_name(space.id))
+    connection.execute(sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(index))
+    while connection.execute(statement("forget_vectors"), {"space": space.id}).rowcount:
+        pass
+    connection.execute("DELETE FROM vector_spaces WHERE id = %s", (space.id,))

@@ -26,7 +26,7 @@ from training.beside import Hub, hub_beside
 from training.child import run_stage
 from training.hot_swap import Patience, live_config
 from training.memory_action import Held, look, smaller_version
-from training.replica_replacement import replace_replicas, started_for
+from training.replica_replacement import STARTED_FOR, replace_replicas, started_for
 
 WHO: Final = "memory watch"
 _STATUS: Final = {"nothing": 0, "replaced": 0, "failed": 1, "alert": 3}
@@ -110,7 +110,10 @@ class MemoryWatch:
             if previous != version:
                 self.promote(version, f"{WHO}: {why}")
             new = replace_replicas(
-                version, dashboard=dashboard, patience=self.patience, report=self.report
+                {STARTED_FOR: version},
+                dashboard=dashboard,
+                patience=self.patience,
+                report=self.report,
             )
             after = {one.replica: one.memory_bytes for one in self._held(ingress, only=new)}
         except (HubError, httpx.HTTPError, OSError) as failed:

@@ -1,4 +1,4 @@
-"""New classifier replicas for old ones, under load: each new one serves before an old one stops.
+"""New replicas for old ones, under load: each new one serves before an old one stops.
 
 It is Serve's own rolling restart, asked for over its REST API: one environment variable of the
 replicas changes, and `max_surge_percent` lets the new ones start beside the old ones. What
@@ -6,7 +6,7 @@ operators changed in the live config stays.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx
@@ -15,7 +15,7 @@ from contracts.errors import HubError
 from training.hot_swap import APPLICATION, CLASSIFIER, Patience, live_config
 
 STARTED_FOR: Final = "HUB_STARTED_FOR"
-"""The variable that the replicas are started with: for the sake of which version they came."""
+"""The variable that classifiers are started with: for the sake of which version they came."""
 
 _APPLICATIONS: Final = "/api/serve/applications/"
 _POLL_S: Final = 0.25
@@ -29,30 +29,25 @@ class ReplacementFailed(HubError):
 
 
 def started_for(config: Config) -> str | None:
-    """Return the version for which the live replicas were started, or None: an ordinary start."""
-    options = _classifier(config).get("ray_actor_options") or {}
-    version = ((options.get("runtime_env") or {}).get("env_vars") or {}).get(STARTED_FOR)
+    """Return the version for which live classifiers were started, or None: an ordinary start."""
+    version = _variables(_configured(config, CLASSIFIER)).get(STARTED_FOR)
     return version if isinstance(version, str) else None
 
 
-def with_started_for(config: Config, version: str | None) -> Config:
-    """Return the config under which the classifier's replicas are started for `version`.
+def with_variables(
+    config: Config, variables: Mapping[str, str | None], *, deployment: str = CLASSIFIER
+) -> Config:
+    """Return the config under which a deployment's replicas are started with these variables.
 
-    None takes the variable away. Nothing else changes, but for `max_surge_percent` where there is
+    None takes a variable away. Nothing else changes, but for `max_surge_percent` where there is
     none: without it Serve stops the old replica first.
     """
-    changed = dict(_classifier(config))
+    changed = dict(_configured(config, deployment))
     options = dict(changed.get("ray_actor_options") or {})
     environment = dict(options.get("runtime_env") or {})
-    variables = {
-        name: value
-        for name, value in (environment.get("env_vars") or {}).items()
-        if name != STARTED_FOR
-    }
-    if version is not None:
-        variables[STARTED_FOR] = version
-    if variables:
-        environment["env_vars"] = variables
+    merged = {**_variables(changed), **variables}
+    if kept := {name: value for name, value in merged.items() if value is not None}:
+        environment["env_vars"] = kept
     else:
         environment.pop("env_vars", None)
     if environment:
@@ -73,13 +68,14 @@ def with_started_for(config: Config, version: str | None) -> Config:
 
 
 def replace_replicas(
-    version: str | None,
+    variables: Mapping[str, str | None],
     *,
     dashboard: httpx.Client,
+    deployment: str = CLASSIFIER,
     patience: Patience | None = None,
     report: Report = print,
 ) -> frozenset[str]:
-    """Start the classifier's replicas anew for `version`, and return the new ones' names.
+    """Start a deployment's replicas anew with these variables, and return the new ones' names.
 
     Returns when they serve and the old ones are gone. Raises ReplacementFailed when the new ones
     do not come up in time: Serve keeps the old ones until they do, and is told to leave it at that.
@@ -87,28 +83,36 @@ def replace_replicas(
     patience = patience or Patience()
     details = _details(dashboard)
     before = live_config(details)
-    if started_for(before) == version:
-        return frozenset(_states(details))
-    old = frozenset(_states(details))
-    dashboard.put(_APPLICATIONS, json=with_started_for(before, version)).raise_for_status()
+    old = frozenset(_states(details, deployment))
+    held = _variables(_configured(before, deployment))
+    if all(held.get(name) == value for name, value in variables.items()):
+        return old
+    _put(dashboard, with_variables(before, variables, deployment=deployment))
     try:
-        return _wait_until_exchanged(dashboard, old, timeout_s=patience.load_s, report=report)
+        return _wait_until_exchanged(
+            dashboard, old, deployment=deployment, timeout_s=patience.load_s, report=report
+        )
     except (HubError, httpx.HTTPError) as error:
         # Read anew: an operator may have changed other things meanwhile.
         config = live_config(_details(dashboard))
-        back = with_started_for(config, started_for(before))
-        dashboard.put(_APPLICATIONS, json=back).raise_for_status()
+        back = {name: held.get(name) for name in variables}
+        _put(dashboard, with_variables(config, back, deployment=deployment))
         raise ReplacementFailed(str(error)) from error
 
 
 def _wait_until_exchanged(
-    dashboard: httpx.Client, old: frozenset[str], *, timeout_s: float, report: Report
+    dashboard: httpx.Client,
+    old: frozenset[str],
+    *,
+    deployment: str,
+    timeout_s: float,
+    report: Report,
 ) -> frozenset[str]:
     deadline = time.monotonic() + timeout_s
     said = ""
     while time.monotonic() < deadline:
         details = _details(dashboard)
-        states = _states(details)
+        states = _states(details, deployment)
         new = {name: state for name, state in states.items() if name not in old}
         running = sum(state == "RUNNING" for state in new.values())
         left = sum(name in old for name in states)
@@ -118,9 +122,9 @@ def _wait_until_exchanged(
             said = line
         if new and running == len(states):
             return frozenset(new)
-        deployment = _deployment(details)
-        if deployment.get("status") in {"DEPLOY_FAILED", "UNHEALTHY"}:
-            raise ReplacementFailed(str(deployment.get("message", "")))
+        seen = _deployment(details, deployment)
+        if seen.get("status") in {"DEPLOY_FAILED", "UNHEALTHY"}:
+            raise ReplacementFailed(str(seen.get("message", "")))
         time.sleep(_POLL_S)
     raise ReplacementFailed(f"Not exchanged within {timeout_s:.0f} s; {said}.")
 
@@ -132,26 +136,35 @@ def _details(dashboard: httpx.Client) -> dict[str, Any]:
     return details
 
 
-def _deployment(details: dict[str, Any]) -> dict[str, Any]:
+def _put(dashboard: httpx.Client, config: Config) -> None:
+    dashboard.put(_APPLICATIONS, json=config).raise_for_status()
+
+
+def _deployment(details: dict[str, Any], name: str) -> dict[str, Any]:
     deployments = details["applications"].get(APPLICATION, {}).get("deployments", {})
-    return dict(deployments.get(CLASSIFIER, {}))
+    return dict(deployments.get(name, {}))
 
 
-def _states(details: dict[str, Any]) -> dict[str, str]:
-    """Return the state of each classifier replica by its name; those that stop are among them."""
-    replicas = _deployment(details).get("replicas", [])
+def _states(details: dict[str, Any], deployment: str) -> dict[str, str]:
+    """Return the state of each of its replicas by its name; those that stop are among them."""
+    replicas = _deployment(details, deployment).get("replicas", [])
     return {one["replica_id"]: one["state"] for one in replicas}
 
 
-def _classifier(config: Config) -> Config:
+def _configured(config: Config, name: str) -> Config:
     found = [
         deployment
         for application in config["applications"]
         if application["name"] == APPLICATION
         for deployment in application.get("deployments", [])
-        if deployment["name"] == CLASSIFIER
+        if deployment["name"] == name
     ]
-    return found[0] if found else {"name": CLASSIFIER}
+    return found[0] if found else {"name": name}
+
+
+def _variables(configured: Config) -> dict[str, Any]:
+    options = configured.get("ray_actor_options") or {}
+    return dict((options.get("runtime_env") or {}).get("env_vars") or {})
 
 
 def _exchanged(deployments: list[Config], changed: Config) -> list[Config]:

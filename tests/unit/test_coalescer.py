@@ -306,3 +306,15 @@ async def test_many_queries_each_get_their_own_result(stage: Stage) -> None:
         return await coalescer.submit(item)
 
     assert await asyncio.gather(*map(ask, range(500))) == [-item for item in range(500)]
+
+
+async def test_a_replica_that_waits_for_a_service_gets_several_calls(stage: Stage) -> None:
+    patient = Coalescer("stage", stage.call, calls_a_replica=3)
+    futures = []
+    for item in range(5):
+        futures.append(patient.submit(item))
+        await settle()
+    assert stage.batches == [[0], [1], [2]]
+    stage.open.set()
+    assert await asyncio.gather(*futures) == [0, 2, 4, 6, 8]
+    assert stage.batches[3:] == [[3, 4]]
