@@ -164,22 +164,28 @@ def show(
     )
 
 
-def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what can be chosen, wherever the database is (contrib/django_hub has its own)."""
     parser.add_argument("--queries", type=Path, default=DATA / "health_queries.json")
-    parser.add_argument("--database-url", help="default: HUB_DATABASE_URL, or the running hub's")
     parser.add_argument(
         "--encoder", type=Path, metavar="DIR", help="default: the one that HUB_EMBEDDER names"
     )
     parser.add_argument(
         "--with-intents", action="store_true", help="prefer the intent that the champion predicts"
     )
-    return parser.parse_args(given)
 
 
 def main(given: Sequence[str] | None = None) -> int:
     """Check, print the table, and return the exit status."""
-    arguments, since_s = _arguments(given), time.monotonic()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--database-url", help="default: HUB_DATABASE_URL, or the running hub's")
+    add_options(parser)
+    return check(parser.parse_args(given))
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Check as the arguments of `main` say, print the table, and return the exit status."""
+    since_s = time.monotonic()
     # A file or a pipe has no width; a terminal says its own.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     try:
