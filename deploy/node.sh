@@ -45,6 +45,8 @@ read_settings "$here/ray.env"
 [[ -f ~/hub.env ]] && read_settings ~/hub.env
 export HUB_HOME=${HUB_HOME:-$HOME/.hub}
 export HUB_ARTIFACTS=${HUB_ARTIFACTS:-gs://$project-$name}
+# Checkpoints, where the head and a training node both see them.
+export HUB_TRAIN_STORAGE=${HUB_TRAIN_STORAGE:-$HUB_ARTIFACTS/training}
 export HF_HUB_OFFLINE=1
 
 HUB_SECRET=${HUB_SECRET:-$(secret secret)}

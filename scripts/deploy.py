@@ -60,7 +60,7 @@ def _plan(settings: Settings) -> None:
         f"would migrate, prepare, and send:\n",
         markup=False,
     )
-    console.print(yaml.safe_dump(config, sort_keys=False), markup=False, end="")
+    print(yaml.safe_dump(config, sort_keys=False), end="")
 
 
 def _prepare(settings: Settings) -> None:

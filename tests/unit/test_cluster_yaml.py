@@ -53,6 +53,18 @@ def test_compute_engine_understands_every_machine(cluster: dict[str, Any]) -> No
     assert len(faults(wrong, api="compute.v1", schema="Instance")) == 3
 
 
+def test_the_variant_with_a_gpu_needs_only_its_comment_signs_removed() -> None:
+    commented = re.search(r"  # training-gpu:\n(?:  # .*\n)+", TEXT)
+    assert commented
+    text = TEXT.replace(commented[0], re.sub(r"(?m)^  # ", "  ", commented[0]))
+    cluster = yaml.safe_load(text)
+    gpu = cluster["available_node_types"]["training-gpu"]
+    validate_config(prepare_config(copy.deepcopy(cluster)))
+    assert faults(gpu["node_config"], api="compute.v1", schema="Instance") == []
+    asked = Scaling(resource="training").per_worker(on_gpu=True)
+    assert all(gpu["resources"][kind] >= much for kind, much in asked.items())
+
+
 def test_what_it_names_is_what_provisioning_makes(cluster: dict[str, Any]) -> None:
     provisions = (PROJECT / "scripts" / "provision_gcp.sh").read_text()
     types = cluster["available_node_types"]

@@ -131,6 +131,7 @@ def test_the_loss_of_the_head_is_survived_with_a_token(ray: Json, groups: dict[s
         pod = group["template"]["spec"]
         (container,) = pod["containers"]
         given = {one["name"]: one.get("value") for one in container["env"]}
+        assert given["HUB_TRAIN_STORAGE"] == f"{given['HUB_ARTIFACTS']}/training"
         assert given["HUB_REDIS_URL"] == f"redis://{redis}/1"
         # Jobs on the head find the token where those beside `make run` find it.
         (mount,) = container["volumeMounts"]
