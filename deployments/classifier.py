@@ -105,24 +105,42 @@ class VersionHolder:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SWAP_NICENESS)
         while True:
             told = self._wait_for_news()
-            version = told or self.wanted
             reason: str | None = None
             self._is_store_away = False
             try:
-                version = told or self._champion()
-                if version != self.current.version:
-                    self._swap(self._load(version))
-                if told is None:
-                    self._registry.note_served(version, cache_dir=self._cache_dir)
+                self._take(told)
             except Exception as error:  # any reason keeps the old model and is reported
                 self._is_store_away = isinstance(error, StoreUnavailable)
-                log.exception("swap to %s failed; %s stays", version, self.current.version)
+                log.exception(
+                    "swap to %s failed; %s stays", told or "the champion", self.current.version
+                )
                 metrics().swaps.inc(1, {"result": "failed"})
                 reason = f"{type(error).__name__}: {error}"
             give_memory_back()
             with self._told:
                 if not self._news:  # else this is not what is wanted any more
-                    self.wanted, self.error = version, reason
+                    self.wanted, self.error = told or self.current.version, reason
+
+    def _take(self, told: str | None) -> None:
+        """Serve the version that is wanted; while nobody says the champion, the one of before."""
+        try:
+            version = told or self._champion()
+            if version != self.current.version:
+                self._swap(self._load(version))
+            if told is None:
+                self._registry.note_served(version, cache_dir=self._cache_dir)
+        except StoreUnavailable:
+            if told is None:  # so a candidate goes also when its swap failed for want of the store
+                self._go_back()
+            raise
+
+    def _go_back(self) -> None:
+        try:
+            folder = self._registry.served_champion(cache_dir=self._cache_dir)
+            if folder is not None and folder.name != self.current.version:
+                self._swap(IntentClassifier(folder))
+        except ArtifactError:
+            log.exception("the champion served here last cannot be; %s stays", self.current.version)
 
     def _swap(self, loaded: IntentClassifier) -> None:
         metrics().model_version.set(0, {"version": self.current.version})

@@ -31,7 +31,7 @@ from scripts.embedding import encoder_of
 from store.artifacts import open_store
 from store.database import CONNECT_TIMEOUT_S, open_pool
 from store.embedded import database_url
-from store.registry import Registry
+from store.registry import SERVED_FILES, Registry
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
 
 FIRST = 5
@@ -122,7 +122,7 @@ def champion_of(settings: Settings) -> IntentClassifier:
     champion = registry.champion()
     if champion is None:
         raise ArtifactError(f"{settings.artifacts_root} has no champion; `make run` makes one.")
-    folder = registry.fetch(champion.version, cache_dir=settings.cache_dir)
+    folder = registry.fetch(champion.version, cache_dir=settings.cache_dir, only=SERVED_FILES)
     return IntentClassifier(folder, threads=2)
 
 

@@ -12,8 +12,7 @@ import os
 import re
 import secrets
 import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,15 +21,7 @@ from typing import IO, Any, Final
 import google.cloud.storage as storage
 import google_crc32c
 import requests
-from google.api_core.exceptions import (
-    Forbidden,
-    GoogleAPICallError,
-    NotFound,
-    PreconditionFailed,
-    RetryError,
-    Unauthorized,
-)
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.api_core.exceptions import GoogleAPICallError, NotFound, PreconditionFailed
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from contracts.errors import ArtifactError, SettingsError
@@ -41,10 +32,10 @@ from store.artifacts import (
     ArtifactChanged,
     ArtifactExists,
     ArtifactMissing,
-    StoreUnavailable,
     is_key,
     require_key,
 )
+from store.google_errors import NOTHING_CHANGED, said_in_our_words
 
 _PLACE: Final = re.compile(r"([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])(?:/(.*?))?/?")
 _DAY: Final = re.compile(r"(?:^|/)dt=(\d{4}-\d\d-\d\d)/")
@@ -57,7 +48,6 @@ _UPLOAD_LOST: Final = (None, 400, 404, 410)
 _MARK: Final = "hub-write"
 _CONNECT_TIMEOUT_S: Final = 10.0
 _READ_TIMEOUT_S: Final = 60.0
-_ROLE: Final = "roles/storage.objectUser"
 
 
 class BucketStore:
@@ -222,51 +212,14 @@ class BucketStore:
         """Say whether an object is there. Raises StoreUnavailable when its bucket is not."""
         name = self._object(key)
         with self._asking(f"look for {key}"):
-            try:
-                first = next(
-                    iter(
-                        self._client.list_blobs(
-                            self._bucket, prefix=name, max_results=1, **self._asking_again
-                        )
-                    ),
-                    None,
-                )
-            except NotFound as error:
-                raise self._no_bucket() from error
+            listing = self._client.list_blobs(
+                self._bucket, prefix=name, max_results=1, **self._asking_again
+            )
+            first = next(iter(listing), None)
         return first is not None and first.name == name
 
-    def _no_bucket(self) -> StoreUnavailable:
-        return StoreUnavailable(
-            f"There is no bucket {self._name}; nothing was changed. Make it"
-            " (scripts/provision_gcp.sh), or set HUB_ARTIFACTS to the one that is meant."
-        )
-
-    @contextmanager
-    def _asking(self, what: str, *, or_else: str = "Nothing was changed") -> Iterator[None]:
-        """Say in the hub's words why the bucket did not do it."""
-        try:
-            yield
-        except (RetryError, TransportError, requests.RequestException, ConnectionError) as error:
-            raise StoreUnavailable(
-                f"{self.url} was asked for {self._deadline_s:g} s to {what}, and did not:"
-                f" {_reason(error)}. {or_else}. Try again when it can be reached."
-            ) from error
-        except GoogleAuthError as error:
-            raise StoreUnavailable(
-                f"No credentials for {self.url}: {_reason(error)}. Nothing was changed. Run as a"
-                " service account, or `gcloud auth application-default login` once."
-            ) from error
-        except (Forbidden, Unauthorized) as error:
-            raise StoreUnavailable(
-                f"This account may not {what} in {self.url}: {_reason(error)}. Nothing was"
-                f" changed. Give it {_ROLE} on the bucket."
-            ) from error
-        except NotFound as error:
-            raise self._no_bucket() from error
-        except (GoogleAPICallError, ValueError) as error:
-            raise StoreUnavailable(
-                f"{self.url} would not {what}: {_reason(error)}. {or_else}."
-            ) from error
+    def _asking(self, what: str, *, or_else: str = NOTHING_CHANGED) -> AbstractContextManager[None]:
+        return said_in_our_words(what, url=self.url, tried_s=self._deadline_s, or_else=or_else)
 
 
 def _read_error(response: requests.Response, **options: Any) -> None:
@@ -282,11 +235,3 @@ def _checksum(file: IO[bytes]) -> str:
     while part := file.read(1 << 20):
         found.update(part)
     return base64.b64encode(found.digest()).decode()
-
-
-def _reason(error: BaseException) -> str:
-    """Return the innermost reason on one line."""
-    while isinstance(error, RetryError) and error.cause is not None:
-        error = error.cause
-    message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return " ".join(str(message).split()).rstrip(".")

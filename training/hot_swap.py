@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 
 from contracts.errors import ChampionMoved, HubError
+from store.artifacts import StoreUnavailable
 from store.registry import Champion, Registry
 from training.beside import Hub
 from training.examples import Example
@@ -231,7 +232,12 @@ def _go_back(
     report: Report,
 ) -> None:
     """Let every replica hold the champion again, whichever that is by now."""
-    champion = registry.champion()
+    try:
+        champion = registry.champion()
+    except StoreUnavailable as away:
+        report(f"swap: failed; replicas go back to the champion that they served last ({away})")
+        _want(dashboard, None)
+        return
     if champion is None:
         raise ChampionMoved("There is none to go back to.")
     report(f"swap: failed, going back to {champion.version}")

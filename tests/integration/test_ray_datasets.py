@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
+
+import pytest
 
 from contracts.settings import PROJECT
 from store.artifacts import open_store
@@ -14,12 +15,13 @@ from tests.integration.test_snapshot import DAY, ask
 from tests.samples import utc
 
 
+@pytest.mark.parametrize("where", ["folder", pytest.param("bucket", marks=pytest.mark.prove)])
 def test_parts_are_written_by_tasks_and_read_by_tasks(
-    connection: Connection, database_url: str, tmp_path: Path
+    connection: Connection, database_url: str, where: str, request: pytest.FixtureRequest
 ) -> None:
     for number in range(5):
         ask(connection, f"question {number}", at=utc(2026, 3, 1, 12), session_id=f"s{number}")
-    store_url = str(tmp_path / "artifacts")
+    store_url = request.getfixturevalue(where).url
     command = [sys.executable, "-m", "tests.integration.ray_round_trip"]
     program = subprocess.run(
         [*command, database_url, store_url, DAY.isoformat()],

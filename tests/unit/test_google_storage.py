@@ -289,7 +289,7 @@ def test_a_bucket_that_is_not_there_is_no_missing_artifact(
         lambda: store.remove("a"),
         lambda: store.fetch("a", tmp_path / "a"),
     ):
-        with pytest.raises(StoreUnavailable, match=r"no bucket typo.*HUB_ARTIFACTS"):
+        with pytest.raises(StoreUnavailable, match=r"no bucket for gs://typo.*HUB_ARTIFACTS"):
             use()
 
 

@@ -1,22 +1,22 @@
-"""The registry's command, over a folder and without a hub."""
+"""The registry's command, over a folder and a bucket, without a hub."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from store.artifacts import open_store
+from store.artifacts import ArtifactStore
 from store.registry import Registry
 from tests.samples import candidate_in
 from training import registry as command
 
 
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry with v3, the champion, and v4."""
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
-    monkeypatch.delenv("HUB_ARTIFACTS", raising=False)
-    registry = Registry(open_store(str(tmp_path / "artifacts")))
+    monkeypatch.setenv("HUB_ARTIFACTS", store.url)
+    registry = Registry(store)
     first = registry.publish(candidate_in(tmp_path / "a"))
     registry.move_champion(first, expected=None, who="a test", why="first")
     registry.publish(candidate_in(tmp_path / "b"))
@@ -73,13 +73,12 @@ def test_what_cannot_be_promoted_is_said_and_changes_nothing(
 
 
 def test_verify_names_the_version_whose_file_was_changed(
-    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    registry: Registry, store: ArtifactStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["verify"]) == 0
-    folder = tmp_path / "artifacts" / "models" / "v4"
     name = next(iter(registry.manifest("v4").files))
-    (folder / name).unlink()
-    (folder / name).write_bytes(b"something else")
+    store.remove(f"models/v4/{name}")
+    store.create(f"models/v4/{name}", b"something else")
     assert command.main(["verify"]) == 1
     said = capsys.readouterr().out
     assert f"v4: An artifact in the store is missing, incomplete or damaged. {name}" in said
