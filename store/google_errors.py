@@ -59,4 +59,6 @@ def _reason(error: BaseException) -> str:
     while isinstance(error, RetryError) and error.cause is not None:
         error = error.cause
     message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return " ".join(str(message).split()).rstrip(".")
+    # Of a download or an upload the client adds which status codes it had rather seen.
+    said, _, _ = str(message).partition(": ('Request failed")
+    return " ".join(said.split()).rstrip(".")

@@ -1,6 +1,7 @@
 """deploy/storage-lifecycle.json: what goes from the bucket by itself, and when, and what never."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,30 +30,36 @@ def rules() -> list[dict[str, Any]]:
     return found
 
 
-def is_due(rule: dict[str, Any], *, name: str, metadata: dict[str, Any], at: datetime) -> bool:
-    """Say whether a rule deletes a live object, as Cloud Storage documents its conditions."""
-    known = {"daysSinceCustomTime", "matchesPrefix", "matchesSuffix"}
-    condition = rule["condition"]
-    assert set(condition) <= known, "a condition that this test does not know"
+def is_due(
+    rule: dict[str, Any], *, name: str, metadata: dict[str, Any], days: int, is_live: bool = True
+) -> bool:
+    """Say whether a rule deletes an object that was written on DAY and, if not live, replaced then.
+
+    All conditions must hold, as Cloud Storage documents them.
+    """
+    moment = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC) + timedelta(days=days)
     custom_time = metadata.get("customTime")
-    if custom_time is None:
-        return False
-    days = (at - datetime.fromisoformat(custom_time)) / timedelta(days=1)
-    return (
-        days >= condition["daysSinceCustomTime"]
-        and name.startswith(tuple(condition["matchesPrefix"]))
-        and name.endswith(tuple(condition.get("matchesSuffix", [""])))
-    )
+    since_custom_time = custom_time and moment - datetime.fromisoformat(custom_time)
+    holds: dict[str, Callable[[Any], bool]] = {
+        "age": lambda least: days >= least,
+        "daysSinceCustomTime": lambda least: (
+            since_custom_time is not None and since_custom_time >= timedelta(days=least)
+        ),
+        "daysSinceNoncurrentTime": lambda least: not is_live and days >= least,
+        "isLive": lambda wanted: is_live == wanted,
+        "matchesPrefix": lambda prefixes: name.startswith(tuple(prefixes)),
+        "matchesSuffix": lambda suffixes: name.endswith(tuple(suffixes)),
+    }
+    deletes: bool = rule["action"]["type"] == "Delete"
+    return deletes and all(holds[key](value) for key, value in rule["condition"].items())
 
 
 def left_after(days: int, *, rules: list[dict[str, Any]], storage: StorageServer) -> list[str]:
-    at = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC) + timedelta(days=days)
-    deleting = [rule for rule in rules if rule["action"]["type"] == "Delete"]
-    return [
+    return sorted(
         name
         for name, one in storage.buckets.objects["hub"].items()
-        if not any(is_due(rule, name=name, metadata=one.metadata, at=at) for rule in deleting)
-    ]
+        if not any(is_due(rule, name=name, metadata=one.metadata, days=days) for rule in rules)
+    )
 
 
 def write_day(datasets: Datasets, kind: DatasetKind) -> None:
@@ -85,14 +92,34 @@ def test_a_day_goes_after_the_retention_its_manifest_first_and_models_stay(
     retention = Settings.model_fields["retention_days"].default
 
     everything = bucket.keys("")
-    assert sorted(left_after(retention - 3, rules=rules, storage=storage)) == everything
-    without_manifests = sorted(left_after(retention - 1, rules=rules, storage=storage))
+    assert left_after(retention - 3, rules=rules, storage=storage) == everything
+    without_manifests = left_after(retention - 1, rules=rules, storage=storage)
     assert [one for one in without_manifests if one.startswith("models/")] == models
     days = [one for one in without_manifests if one.startswith("datasets/")]
     assert days
     assert all(one.endswith(".parquet") for one in days), "without its manifest it is no day"
-    assert sorted(left_after(retention, rules=rules, storage=storage)) == models
-    assert sorted(left_after(10_000, rules=rules, storage=storage)) == models
+    assert left_after(retention, rules=rules, storage=storage) == models
+    assert left_after(10_000, rules=rules, storage=storage) == models
+
+
+def test_what_an_erasure_replaced_is_gone_within_a_week_where_versions_of_objects_are_kept(
+    rules: list[dict[str, Any]],
+) -> None:
+    for name in ("models/v3/test.jsonl", "datasets/labels/dt=2026-03-01/part-00000-a.parquet"):
+        for days, is_gone in ((6, False), (7, True)):
+            due = [is_due(one, name=name, metadata={}, days=days, is_live=False) for one in rules]
+            assert any(due) == is_gone
+
+
+def test_checkpoints_of_trainings_that_ended_go(rules: list[dict[str, Any]]) -> None:
+    """They lie where deploy/node.sh says: HUB_TRAIN_STORAGE is a folder of HUB_ARTIFACTS."""
+    assert (
+        "HUB_TRAIN_STORAGE:-$HUB_ARTIFACTS/training}"
+        in (PROJECT / "deploy" / "node.sh").read_text()
+    )
+    for days, is_gone in ((29, False), (30, True)):
+        name = "training/2026-03-01/checkpoint/model.safetensors"
+        assert any(is_due(one, name=name, metadata={}, days=days) for one in rules) == is_gone
 
 
 def test_uploads_that_were_given_up_go_within_a_week(rules: list[dict[str, Any]]) -> None:
