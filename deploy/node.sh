@@ -47,6 +47,8 @@ export HUB_HOME=${HUB_HOME:-$HOME/.hub}
 export HUB_ARTIFACTS=${HUB_ARTIFACTS:-gs://$project-$name}
 # Checkpoints, where the head and a training node both see them.
 export HUB_TRAIN_STORAGE=${HUB_TRAIN_STORAGE:-$HUB_ARTIFACTS/training}
+export HUB_VERTEX_PROJECT=${HUB_VERTEX_PROJECT:-$project}
+export HUB_VERTEX_LOCATION=${HUB_VERTEX_LOCATION:-${zone%-*}}
 export HF_HUB_OFFLINE=1
 
 HUB_SECRET=${HUB_SECRET:-$(secret secret)}

@@ -101,6 +101,7 @@ def test_settings_are_those_of_the_project(node: Node, monkeypatch: pytest.Monke
     settings = Settings()
     assert settings.artifacts == "gs://hub-test-1-hub"
     assert settings.train_storage == "gs://hub-test-1-hub/training", "seen by every node"
+    assert (settings.vertex_project, settings.vertex_location) == ("hub-test-1", "us-east4")
     assert settings.home_dir == node.home / ".hub"
     assert settings.require_secret().decode() == SECRETS["hub-secret"]
     assert settings.http_host == "0.0.0.0"

@@ -1,7 +1,5 @@
 """scripts/provision_gcp.sh: all the first time, nothing the second, and what it prints runs."""
 
-import json
-import os
 import shutil
 import subprocess
 import sys
@@ -251,24 +249,3 @@ def test_without_gcloud_there_is_still_the_dry_run(tmp_path: Path) -> None:
     dry = machine.run(*GIVEN, "--dry-run")
     assert dry.returncode == 0
     assert dry.stdout.count("gcloud ") > 40
-
-
-def test_every_shell_script_passes_shellcheck() -> None:
-    scripts = sorted(
-        path.relative_to(PROJECT).as_posix()
-        for folder in ("scripts", "deploy")
-        for path in (PROJECT / folder).rglob("*.sh")
-    )
-    assert len(scripts) >= 3
-    shellcheck = Path(sys.executable).with_name("shellcheck")
-    found = subprocess.run(
-        [shellcheck, "--external-sources", "--format=json", *scripts],
-        cwd=PROJECT,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert [
-        f"{one['file']}:{one['line']}: {one['message']}" for one in json.loads(found.stdout)
-    ] == []

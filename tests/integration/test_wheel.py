@@ -12,7 +12,7 @@ import pytest
 
 from contracts.settings import PROJECT
 
-NOT_SHIPPED = ("tests/", "docs/", "contrib/", "deploy/")
+NOT_SHIPPED = ("tests/", "docs/", "deploy/")
 """What a node does not need, but for the golden queries, which gate what is trained, and the few
 files of deploy/ that it reads."""
 

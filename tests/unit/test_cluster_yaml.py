@@ -103,6 +103,17 @@ def test_the_smallest_and_the_largest_graph_have_room(cluster: dict[str, Any]) -
     assert nodes_for([1.0, 4.0, 3.0], cpus=4) == 2
 
 
+def test_the_database_holds_the_connections_of_the_largest_graph() -> None:
+    provisions = (PROJECT / "scripts" / "provision_gcp.sh").read_text()
+    (most,) = re.findall(r"max_connections=([0-9]+)", provisions)
+    config = serve_config(http_host="", http_port=1, overrides=cluster_overrides())
+    replicas = {
+        one["name"]: one.get("num_replicas") for one in config["applications"][0]["deployments"]
+    }
+    held = (replicas["Ingress"] + replicas["Retriever"]) * Settings().database_pool_size
+    assert held * 2 < int(most), "while replicas are replaced, and beside them jobs and people"
+
+
 def nodes_for(shares: list[float], *, cpus: float) -> int:
     """Return how many nodes hold replicas of these shares, the large ones first."""
     free: list[float] = []

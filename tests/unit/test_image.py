@@ -1,6 +1,7 @@
-"""The image and its build: linted, and true to the project; neither can be built in a test."""
+"""The image, its build and the scripts: linted, and true to the project; a test builds neither."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,27 @@ def lint(file: Path) -> list[str]:
         [hadolint, "--format=json", str(file)], stdout=subprocess.PIPE, text=True, check=False
     )
     return [f"{one['line']}: {one['code']} {one['message']}" for one in json.loads(found.stdout)]
+
+
+def test_every_shell_script_passes_shellcheck() -> None:
+    scripts = sorted(
+        path.relative_to(PROJECT).as_posix()
+        for folder in ("scripts", "deploy")
+        for path in (PROJECT / folder).rglob("*.sh")
+    )
+    assert len(scripts) >= 3
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    found = subprocess.run(
+        [shellcheck, "--external-sources", "--format=json", *scripts],
+        cwd=PROJECT,
+        env={**os.environ, "LC_ALL": "C.UTF-8"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert [
+        f"{one['file']}:{one['line']}: {one['message']}" for one in json.loads(found.stdout)
+    ] == []
 
 
 def copied() -> set[str]:

@@ -96,6 +96,7 @@ def test_every_pod_has_the_flags_the_settings_and_the_way_to_the_database(
         )
         given = {one["name"]: one for one in container["env"]}
         assert given["HUB_ARTIFACTS"]["value"] == "gs://my-project-hub"
+        assert given["HUB_VERTEX_PROJECT"]["value"] == "my-project"
         for secret in ("HUB_SECRET", "HUB_DATABASE_URL"):
             assert given[secret]["valueFrom"]["secretKeyRef"]["name"] == "hub"
         (proxy,) = pod["initContainers"]
