@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -25,6 +26,22 @@ _LOOK_EVERY_S = 0.2
 
 Advance = Callable[[str, int, int | None], None]
 """Called now and then with what is being done, how much of it is, and of how much where known."""
+
+
+class Embed(Protocol):
+    """Who makes and stores the vectors of nodes: `embed` here, or workers elsewhere."""
+
+    def __call__(
+        self,
+        connection: Connection,
+        numbers: NodeNumbers,
+        *,
+        encoder: TextEncoder,
+        space: StoredSpace,
+        advance: Advance,
+    ) -> dict[str, str]:
+        """Return why some got none, by id."""
+        ...
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from contracts.errors import HubError
+from contracts.errors import HubError, SettingsError
 from contracts.settings import DATA, Settings
 from models.text_encoder import TextEncoder
-from scripts.embedding import Advance, alone, embed, encoder_of, require_same_encoder
+from scripts.embedding import Advance, Embed, alone, embed, encoder_of, require_same_encoder
 from scripts.reembed import change_embedder
 from store.database import connect
 from store.embedded import database_url
@@ -63,14 +63,16 @@ def migrate_vectors(
     encoder: TextEncoder,
     prune: bool = False,
     replace: bool = False,
+    embed: Embed = embed,
     advance: Advance = lambda what, done, of: None,
     list_bad: Callable[[BadRow], None] = lambda row: None,
 ) -> Report:
     """Load a source's nodes into a database, and give every node that is stored its vector.
 
     `prune` also removes the nodes that the source lacks (unless a row is bad); `replace` makes
-    every vector of the encoder's space anew. Raises DatabaseUnavailable, MixedSpaces when the
-    stored vectors of the encoder's fingerprint are not what it makes, and what the source raises.
+    every vector of the encoder's space anew; `embed` is who embeds. Raises DatabaseUnavailable,
+    MixedSpaces when the stored vectors of the encoder's fingerprint are not what it makes, and what
+    the source raises.
     """
     with connect(database_url, vectors=False) as connection:
         migrate(connection)
@@ -150,6 +152,18 @@ def _source(where: str, *, console: Console) -> KnowledgeSource:
     return KnowledgeFile(Path(where), intents=read_labels())
 
 
+def _embed(arguments: argparse.Namespace, settings: Settings, *, database_url: str) -> Embed:
+    if arguments.workers is None:
+        return embed
+    if settings.embedder != "local" and arguments.encoder is None:
+        raise SettingsError("--workers share the work of an encoder of this machine, not Vertex's.")
+    # Ray takes seconds to import.
+    from scripts.bulk_embedding import BulkEmbedding
+
+    folder = (arguments.encoder or settings.encoder_dir).resolve()
+    return BulkEmbedding(database_url, arguments.workers, folder)
+
+
 def _drop(url: str, fingerprint: str, *, console: Console) -> int:
     with connect(url) as connection:
         space = find_space(connection, fingerprint)
@@ -159,6 +173,12 @@ def _drop(url: str, fingerprint: str, *, console: Console) -> int:
         drop_space(connection, space)
     console.print(f"Space {fingerprint} is gone.")
     return 0
+
+
+def _positive(text: str) -> int:
+    if not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"a number from 1, not {text!r}")
+    return int(text)
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -173,6 +193,11 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--encoder", type=Path, metavar="DIR", help="default: the one that HUB_EMBEDDER names"
     )
     parser.add_argument("--prune", action="store_true", help="remove nodes that SOURCE lacks")
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N",
+        help="embed with N processes of one core each, on the cluster of RAY_ADDRESS or on a Ray of"
+        " this command's own (default: with two threads of this process)",
+    )  # fmt: skip
     parser.add_argument("--replace", action="store_true", help="make all vectors anew")
     parser.add_argument(
         "--reembed",
@@ -182,7 +207,10 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--hub", metavar="URL", help="with --reembed; default: the one beside")
     parser.add_argument("--keep-old", action="store_true", help="with --reembed: drop no space")
     parser.add_argument("--drop-space", metavar="FINGERPRINT", help="remove an old space, and end")
-    return parser.parse_args(given)
+    arguments = parser.parse_args(given)
+    if arguments.reembed and arguments.workers:
+        parser.error("--reembed embeds by itself: it takes no --workers")
+    return arguments
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -211,6 +239,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 encoder=encoder_of(settings, arguments.encoder),
                 prune=arguments.prune,
                 replace=arguments.replace,
+                embed=_embed(arguments, settings, database_url=url),
                 advance=advance,
                 list_bad=lambda row: console.print(
                     f"{row.place} left out: {row.reason}", markup=False, style="red"
