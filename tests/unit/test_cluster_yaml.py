@@ -3,7 +3,10 @@
 import copy
 import logging
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -155,6 +158,20 @@ def test_versions_are_those_of_the_project() -> None:
     assert f"releases/{version} ~/release" in TEXT
     assert f"student_resource_hub-{version}-py3-none-any.whl" in TEXT
     assert set(re.findall(r"student_resource_hub-([0-9.]+[0-9])", TEXT)) == {version}
+
+
+def test_every_setup_command_is_of_one_piece_for_a_shell(cluster: dict[str, Any]) -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    for part in ("setup", "head_start_ray", "worker_start_ray"):
+        for command in cluster[f"{part}_commands"]:
+            assert "\n" not in command
+            script = f"#!/bin/bash\n{command}\n"
+            # Unquoted on purpose: $(...) is a word or two, RAY_HEAD_IP an address.
+            given = ["--severity=warning", "--exclude=SC2046,SC2154", "-"]
+            ran = subprocess.run(
+                [shellcheck, *given], input=script, capture_output=True, text=True, check=False
+            )
+            assert ran.returncode == 0, ran.stdout
 
 
 def test_every_node_starts_as_its_wrapper_says(cluster: dict[str, Any]) -> None:
