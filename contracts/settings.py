@@ -30,7 +30,8 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, description="Shared embedding cache; optional.")
     artifacts: str | None = Field(
         default=None,
-        description="Models and datasets: a folder, or gs://bucket; unset: HOME/artifacts.",
+        description="Models and datasets: a folder, or gs://bucket[/folder]; unset:"
+        " HOME/artifacts.",
     )
     secret: SecretStr = Field(
         default=SecretStr(""), description="Key of session, interaction and cache HMACs."

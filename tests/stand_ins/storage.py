@@ -66,6 +66,10 @@ class StorageServer:
         """Answer `status`: instead of doing what is asked, or `after` doing it."""
         self._faults.append(Fault(which=which, times=times, status=status, after=after))
 
+    def lose_answer(self, times: int = 1, *, which: Which) -> None:
+        """Do what is asked, and break the connection instead of saying so."""
+        self._faults.append(Fault(which=which, times=times, after=True))
+
     def cut(self, times: int = 1, *, after_bytes: int, which: Which) -> None:
         """Break the connection when so many bytes of the content have passed."""
         self._faults.append(Fault(which=which, times=times, cut_after_bytes=after_bytes))

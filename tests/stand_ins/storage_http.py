@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             except Problem as problem:
                 content = problem.message if request.is_download else json.dumps(problem.body)
                 answer = problem.status, {}, content.encode()
-            if is_cut:
+            if is_cut or (fault.after and not fault.status):
                 raise ConnectionAbortedError
             self._send(*answer, cut_at=fault.cut_after_bytes if request.is_download else None)
         except ConnectionError:  # ours or the client's: either way nobody listens any more

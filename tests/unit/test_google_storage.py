@@ -87,6 +87,25 @@ def test_a_replacement_whose_answer_was_lost_is_known_again(
     assert bucket.read("a").content == b"2"
 
 
+def test_a_write_whose_connection_broke_before_the_answer_is_known_again(
+    bucket: ArtifactStore, storage: StorageServer
+) -> None:
+    storage.lose_answer(which=uploads)
+    first = bucket.create("a", b"1")
+    storage.lose_answer(which=uploads)
+    second = bucket.replace("a", b"2", expected=first)
+    assert (bucket.read("a").content, bucket.read("a").generation) == (b"2", second)
+    assert sum(one.is_upload for one in storage.requests) == 4
+
+
+def test_a_small_upload_that_was_cut_is_sent_again(
+    bucket: ArtifactStore, storage: StorageServer
+) -> None:
+    storage.cut(2, after_bytes=50_000, which=uploads)
+    bucket.create("a", b"x" * 100_000)
+    assert stored(storage, "a") == b"x" * 100_000
+
+
 def test_a_large_creation_whose_answer_was_lost_is_known_again(
     bucket: ArtifactStore, storage: StorageServer, large: Path
 ) -> None:
