@@ -249,6 +249,39 @@ def test_a_page_asks_the_same_queries_for_any_number_of_rows_and_never_counts_th
     assert all("LIMIT 10001" in query for query in counts)
 
 
+def test_the_date_hierarchy_goes_down_to_the_days_of_the_log_whatever_else_is_filtered(
+    staff: Any,
+) -> None:
+    day = f"asked_at__year={NOON.year}&asked_at__month={NOON.month}"
+    days = {f"{one:%B} {one.day}" for one in (NOON, NOON - timedelta(days=1))}
+    for filtered in ("", "&is_crisis__exact=1", "&outcome__exact=rephrase"):
+        page = shown(staff, f"{INTERACTIONS}?{day}{filtered}")
+        found = set(re.findall(rf"asked_at__day=\d+[^>]*>\s*({NOON:%B} \d+)<", page))
+        assert found == {one for one in days if one.startswith(f"{NOON:%B}")}
+
+
+def test_what_takes_too_long_is_said_and_leads_back_to_the_list(staff: Any) -> None:
+    from django.db import connections
+
+    hub = connections["hub"]
+    with hub.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '1ms'")
+
+    def slowly(execute: Any, query: str, parameters: Any, many: bool, context: Any) -> Any:
+        return execute(
+            query.replace("SELECT ", "SELECT pg_sleep(0.1), ", 1), parameters, many, context
+        )
+
+    try:
+        with hub.execute_wrapper(slowly):
+            response = staff.get(f"{INTERACTIONS}?is_crisis__exact=1")
+        assert (response.status_code, response.headers["Location"]) == (302, INTERACTIONS)
+    finally:
+        with hub.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
+    assert "Choose a day first" in shown(staff, INTERACTIONS)
+
+
 def test_a_large_log_is_estimated_and_paged_only_so_far(
     staff: Any, monkeypatch: pytest.MonkeyPatch, hub_url: str
 ) -> None:

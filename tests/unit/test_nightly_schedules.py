@@ -59,14 +59,26 @@ def test_each_schedule_gives_options_that_the_night_shift_knows(
     assert ended.value.code == 0
 
 
-def test_a_cron_job_reaches_the_head_with_its_token_and_never_two_at_once() -> None:
-    spec = read("nightly.yaml")["spec"]
+def test_a_cron_job_reaches_the_services_head_with_its_token_and_never_two_at_once() -> None:
+    (service,) = (
+        one
+        for one in yaml.safe_load_all((KUBERAY / "rayservice.yaml").read_text())
+        if one and one["kind"] == "RayService"
+    )
+    cluster = service["spec"]["rayClusterConfig"]
+    (head,) = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    document = read("nightly.yaml")
+    assert document["metadata"]["namespace"] == service["metadata"]["namespace"]
+    spec = document["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
     (container,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
-    assert "--address=http://hub-head-svc:8265" in container["command"]
+    assert container["image"] == head["image"]
+    address = f"--address=http://{service['metadata']['name']}-head-svc:8265"
+    assert address in container["command"]
     environment = {one["name"]: one for one in container["env"]}
     assert environment["RAY_AUTH_MODE"]["value"] == "token"
-    assert "secretKeyRef" in environment["RAY_AUTH_TOKEN"]["valueFrom"]
+    secret = environment["RAY_AUTH_TOKEN"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": cluster["authOptions"]["secretName"], "key": "auth_token"}
 
 
 def test_a_ray_cron_job_says_nothing_that_kuberay_does_not_know() -> None:
