@@ -1,7 +1,8 @@
 """The encoder of knowledge and queries that the settings name: the only place that chooses."""
 
-from contracts.errors import SettingsError
+from contracts.errors import EmbedderAway, SettingsError
 from contracts.settings import Settings
+from models.breaker import Breaker
 from models.encoder import Encoder
 from models.text_encoder import TextEncoder
 from models.vertex import VertexEncoder
@@ -24,5 +25,6 @@ def open_text_encoder(settings: Settings, *, is_load: bool = False) -> TextEncod
         model=settings.vertex_model,
         endpoint=settings.vertex_endpoint,
         patience=FOR_LOADS if is_load else FOR_QUERIES,
+        breaker=None if is_load else Breaker("Vertex AI", failure=EmbedderAway),
     )
     return VertexEncoder(service, model=settings.vertex_model)

@@ -4,6 +4,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,7 +61,8 @@ class VertexService:
         """Open a channel; nothing is asked yet.
 
         `endpoint` is a private one, as host or host:port; with `http://`, or on localhost, it is
-        spoken to without TLS and credentials. Raises SettingsError when Google's client is not
+        spoken to without TLS and credentials. Without a `breaker` each request waits its time out:
+        a load has nothing better to do. Raises SettingsError when Google's client is not
         installed, or there are no credentials.
         """
         try:
@@ -73,7 +75,7 @@ class VertexService:
         self._client = PredictionServiceClient(transport=_transport(location, endpoint))
         self._name = f"projects/{project}/locations/{location}/publishers/google/models/{model}"
         self._patience = patience
-        self._breaker = breaker or Breaker("Vertex AI", failure=EmbedderAway)
+        self._breaker = breaker
 
     def predict(
         self, instances: Sequence[Mapping[str, str]], parameters: Mapping[str, Any]
@@ -94,7 +96,7 @@ class VertexService:
             parameters=ParseDict(parameters, Value()),
         )
         wrapped = PredictRequest.wrap(request)
-        with self._breaker.guard():
+        with self._breaker.guard() if self._breaker else nullcontext():
             response = call_until(
                 lambda left_s: self._client.predict(wrapped, retry=None, timeout=left_s),
                 patience=self._patience,

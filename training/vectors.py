@@ -1,7 +1,9 @@
 """The encoder's vectors, remembered: a version hands those of its examples on to the next.
 
 `vectors.npz` holds the space's fingerprint, and per text its digest and its unit vector in half
-precision: enough to find near-duplicates by, and half a minute less in each retraining.
+precision: enough to find near-duplicates by, and half a minute less in each retraining. It is this
+machine's encoder whatever HUB_EMBEDDER names: texts are compared among themselves, which needs
+neither the space of the knowledge nor a service that is paid by the text.
 """
 
 from collections.abc import Callable, Collection

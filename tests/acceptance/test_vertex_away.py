@@ -123,6 +123,12 @@ def test_while_vertex_is_away_words_answer_and_the_hub_finds_it_again(
         vertex.start()
         load.until("answers by meaning again")
         assert degraded_of(client) == []
+
+        with vertex.slow(5.0):  # it takes every request, and answers none in time
+            load.until("answers without the embedder", "embedder")
+            assert degraded_of(client) == ["embedder"]
+            time.sleep(5)
+        load.until("answers by meaning at last")
     assert {status for _, _, status, _ in load.answers} == {200}
     slowest_s = max(took_s for _, took_s, _, _ in load.answers)
     print(f"{len(load.answers)} answers, the slowest after {slowest_s:.2f} s")

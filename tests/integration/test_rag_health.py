@@ -1,6 +1,7 @@
 """scripts/check_rag_health.py, and that what the project ships passes it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,10 +13,12 @@ from psycopg import sql
 from contracts.settings import DATA
 from models.encoder import Encoder
 from scripts.check_rag_health import check_rag_health, main, read_health_queries
+from scripts.migrate_vectors import main as migrate_main
 from scripts.migrate_vectors import migrate_vectors
 from store.knowledge_file import KnowledgeFile, read_knowledge
 from tests.integration.conftest import with_database
 from tests.oldest_postgres import Server
+from tests.stand_ins.vertex import VertexStandIn
 from tests.tiny_encoder import make_tiny_encoder
 
 
@@ -111,3 +114,21 @@ def test_what_keeps_it_from_running_is_said_in_a_sentence(
     assert "no champion" in outcome(
         "--database-url", empty_database_url, *encoder, "--with-intents"
     )
+
+
+def test_it_asks_by_the_embedder_that_the_settings_name(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with VertexStandIn() as vertex:
+        monkeypatch.setenv("HUB_EMBEDDER", "vertex")
+        monkeypatch.setenv("HUB_VERTEX_PROJECT", "campus")
+        monkeypatch.setenv("HUB_VERTEX_ENDPOINT", vertex.endpoint)
+        assert migrate_main(["--database-url", database_url]) == 0
+        assert {call.task_types for call in vertex.calls} == {frozenset({"RETRIEVAL_DOCUMENT"})}
+        vertex.calls.clear()
+        main(["--database-url", database_url])
+        assert {call.task_types for call in vertex.calls} == {frozenset({"RETRIEVAL_QUERY"})}
+    # The stand-in knows no synonyms, and these questions were written without their node's words;
+    # by chance three of them would pass.
+    (passed,) = re.findall(r"(\d+) of 109 questions", capsys.readouterr().out)
+    assert int(passed) >= 25
