@@ -16,7 +16,7 @@ from rich.table import Table
 
 from contracts.errors import ArtifactError, HubError
 from contracts.settings import Settings
-from store.artifacts import open_store
+from store.artifacts import StoreUnavailable, open_store
 from store.registry import Champion, Manifest, Registry
 from training.beside import Hub, hub_beside, simulated_session
 from training.evaluate import read_golden
@@ -171,6 +171,8 @@ def _verify_all(registry: Registry, versions: Sequence[str] | None) -> int:
         try:
             verify(registry, version)
             console.print(f"{version}: all files are those that were published")
+        except StoreUnavailable:
+            raise  # it says nothing of the version, and would say it again of the next
         except ArtifactError as error:
             damaged += 1
             console.print(f"{version}: {error}", markup=False)

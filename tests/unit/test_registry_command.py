@@ -8,6 +8,7 @@ import pytest
 from store.artifacts import ArtifactStore
 from store.registry import Registry
 from tests.samples import candidate_in
+from tests.stand_ins.storage import StorageServer
 from training import registry as command
 
 
@@ -84,6 +85,23 @@ def test_verify_names_the_version_whose_file_was_changed(
     assert f"v4: An artifact in the store is missing, incomplete or damaged. {name}" in said
     assert command.main(["verify", "v3"]) == 0
     assert command.main(["promote", "v4"]) == 1
+
+
+def test_a_bucket_that_is_away_is_said_once_and_no_version_called_damaged(
+    bucket: ArtifactStore,
+    storage: StorageServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("HUB_ARTIFACTS", bucket.url)
+    for name in ("a", "b"):
+        Registry(bucket).publish(candidate_in(tmp_path / name))
+    storage.fail(1_000_000, status=403, which=lambda one: one.is_download)
+    assert command.main(["verify"]) == 1
+    said = capsys.readouterr().out
+    assert said.count("The artifact store cannot be used now.") == 1
+    assert "v3:" not in said
 
 
 def test_show_prints_a_version_and_its_moves(
