@@ -65,7 +65,7 @@ def _plan(settings: Settings) -> None:
 
 def _prepare(settings: Settings) -> None:
     require_room(settings.home_dir)
-    prepare_schema(settings, step=step)
+    prepare_schema(settings, step=step, overrides=cluster_overrides())
     prepare_models(settings, step=step)
     prepare_knowledge(settings, step=step)
 

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from contracts.errors import EmbedderAway
 from contracts.settings import DATA, Settings
 from models.chosen_encoder import open_text_encoder
+from scripts.cluster import Overrides, serve_config
+from scripts.connections import connections_needed, read_room, require_room
 from scripts.migrate_vectors import migrate_vectors
 from store.database import connect
 from store.knowledge_file import KnowledgeFile
@@ -32,8 +34,11 @@ def prepare_models(settings: Settings, *, step: Step) -> None:
         make_first_version(settings, report=say)
 
 
-def prepare_schema(settings: Settings, *, step: Step) -> None:
-    """Apply the migrations. Raises DatabaseUnavailable, DatabaseTooOld and SchemaMismatch."""
+def prepare_schema(settings: Settings, *, step: Step, overrides: Overrides | None = None) -> None:
+    """Apply the migrations, and see that the database takes all connections of the graph.
+
+    Raises DatabaseUnavailable, DatabaseTooOld, SchemaMismatch, and SettingsError for too many.
+    """
     assert settings.database_url is not None, "the caller starts or names the database"
     with (
         step("database: migrations") as say,
@@ -41,6 +46,11 @@ def prepare_schema(settings: Settings, *, step: Step) -> None:
     ):
         migrate(connection)
         say(str(read_server(connection)))
+        config = serve_config(
+            http_host=settings.http_host, http_port=settings.http_port, overrides=overrides
+        )
+        needed = connections_needed(config, pool_size=settings.database_pool_size)
+        say(require_room(needed, read_room(connection)))
 
 
 def prepare_knowledge(settings: Settings, *, step: Step) -> None:

@@ -96,7 +96,7 @@ def bring_up(
         with step("starting the embedded Postgres"):
             postgres = stack.enter_context(EmbeddedPostgres(settings.home_dir))
             settings = settings.model_copy(update={"database_url": postgres.url})
-    prepare_schema(settings, step=step)
+    prepare_schema(settings, step=step, overrides=overrides)
     cluster = LocalCluster(settings)
     stack.callback(_stop, cluster, step)
     cluster.launch()  # it comes up while the rest is prepared

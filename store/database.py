@@ -62,8 +62,11 @@ def open_pool(database_url: str, *, size: int, options: Mapping[str, str] | None
     before it is handed out. The pool grows from 1 to `size` and reconnects by itself, so a
     database that is away now may come later. Raises SettingsError for an address that is none.
     """
-    _check_address(database_url)
-    settings = {"options": " ".join(f"-c {k}={v}" for k, v in options.items())} if options else {}
+    given = _check_address(database_url).get("options")
+    settings = {}
+    if options:  # on top of those in the address, which psycopg would leave out
+        ours = [f"-c {name}={value}" for name, value in options.items()]
+        settings["options"] = " ".join([*([str(given)] if given else []), *ours])
     return AsyncConnectionPool(
         database_url,
         min_size=1,
@@ -120,9 +123,10 @@ async def _configure(connection: AsyncConnection) -> None:
     await register_vector_async(connection)
 
 
-def _check_address(database_url: str) -> None:
+def _check_address(database_url: str) -> dict[str, Any]:
+    """Return the parts of an address. Raises SettingsError for one that is none."""
     try:
-        conninfo_to_dict(database_url)
+        return dict(conninfo_to_dict(database_url))
     except psycopg.ProgrammingError:
         # psycopg's own words quote the address, and with it the password.
         raise SettingsError(

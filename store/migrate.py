@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from psycopg.errors import InsufficientPrivilege
+
 from contracts.errors import SchemaMismatch
 from store.database import Connection
 from store.server import require_server
 
 _FOLDER = Path(__file__).with_name("migrations")
+_GRANTS = Path(__file__).with_name("grants.sql")
 _LOCK = 7_402_711_385_213
 """Advisory lock: two hubs that start at once migrate one after the other."""
 
@@ -46,16 +49,39 @@ def migrate(connection: Connection, *, steps: list[Migration] | None = None) -> 
     wanted = migrations() if steps is None else steps
     connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:
-        return list(_apply(connection, wanted=wanted))
+        applied = list(_apply(connection, wanted=wanted))
+        if steps is None:
+            _grant(connection)
+        return applied
+    except InsufficientPrivilege as error:
+        raise SchemaMismatch(
+            f"This role may not change it ({error.diag.message_primary}). Run"
+            " `python -m scripts.deploy --prepare` as the role that owns the tables (hub_owner)."
+        ) from error
     finally:
         connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
+def _grant(connection: Connection) -> None:
+    """Let the roles of deploy/sql/roles.sql do what they need, where the database has them."""
+    row = connection.execute(
+        "SELECT count(*) = 3 AND EXISTS (SELECT FROM pg_tables"
+        " WHERE tablename = 'schema_migrations' AND tableowner = current_user)"
+        " FROM pg_roles WHERE rolname IN ('hub_owner', 'hub_app', 'hub_report')"
+    ).fetchone()
+    if row is not None and row[0]:
+        connection.execute(_GRANTS.read_bytes())
+
+
 def _apply(connection: Connection, *, wanted: list[Migration]) -> Iterator[str]:
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations (number integer PRIMARY KEY,"
-        " name text NOT NULL, digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-    )
+    row = connection.execute("SELECT to_regclass('schema_migrations')").fetchone()
+    if (
+        row is None or row[0] is None
+    ):  # whoever may make no table may still see that none is missing
+        connection.execute(
+            "CREATE TABLE schema_migrations (number integer PRIMARY KEY, name text NOT NULL,"
+            " digest text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
     applied: dict[int, str] = dict(
         connection.execute("SELECT number, digest FROM schema_migrations").fetchall()
     )

@@ -1,10 +1,12 @@
-"""The interaction log's days: partitions are made ahead, and dropped past retention."""
+"""The interaction log's days: partitions are made ahead, and dropped past retention.
+
+Two functions of the database do it with the rights of the tables' owner (migration 5): the role
+that serves makes and drops no other table.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-
-from psycopg import sql as pgsql
 
 from store.database import AsyncConnection
 
@@ -40,45 +42,19 @@ def _name(day: datetime) -> str:
 
 
 @asynccontextmanager
-async def _alone(connection: AsyncConnection) -> AsyncIterator[None]:
+async def _impatiently(connection: AsyncConnection) -> AsyncIterator[None]:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-        await connection.execute("SELECT pg_advisory_xact_lock(7402711385214)")
         yield
 
 
-async def _exists(connection: AsyncConnection, name: str) -> bool:
-    # From the catalog itself: to_regclass may still answer from before another hub's commit.
-    cursor = await connection.execute(
-        "SELECT FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", (name,)
-    )
-    return await cursor.fetchone() is not None
-
-
 async def _make_partition(connection: AsyncConnection, *, day: datetime) -> None:
-    name = _name(day)
-    if await _exists(connection, name):
-        return
-    async with _alone(connection):
-        if await _exists(connection, name):  # another hub was faster
-            return
-        # From here to the commit no row of this day can slip into the default partition.
-        await connection.execute("LOCK TABLE interaction_log_default IN ACCESS EXCLUSIVE MODE")
-        names = {
-            "table": pgsql.Identifier(name),
-            "from_day": pgsql.Literal(day.isoformat()),
-            "to_day": pgsql.Literal((day + timedelta(days=1)).isoformat()),
-        }
-        for command in (
-            "CREATE TABLE {table} (LIKE interaction_log INCLUDING ALL)",
-            # Filled before it is attached: attaching refuses while the default has such rows.
-            "WITH moved AS (DELETE FROM interaction_log_default"
-            " WHERE asked_at >= {from_day} AND asked_at < {to_day} RETURNING *)"
-            " INSERT INTO {table} SELECT * FROM moved",
-            "ALTER TABLE interaction_log ATTACH PARTITION {table}"
-            " FOR VALUES FROM ({from_day}) TO ({to_day})",
-        ):
-            await connection.execute(pgsql.SQL(command).format(**names))
+    found = await connection.execute(
+        "SELECT FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", (_name(day),)
+    )
+    if await found.fetchone() is None:
+        async with _impatiently(connection):
+            await connection.execute("SELECT make_interaction_day(%s)", (day.date(),))
 
 
 async def _drop_partitions(connection: AsyncConnection, *, before: str) -> list[str]:
@@ -90,8 +66,7 @@ async def _drop_partitions(connection: AsyncConnection, *, before: str) -> list[
     )
     dropped = [name for (name,) in await cursor.fetchall()]
     for name in dropped:
-        async with _alone(connection):
-            await connection.execute(
-                pgsql.SQL("DROP TABLE IF EXISTS {}").format(pgsql.Identifier(name))
-            )
+        day = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
+        async with _impatiently(connection):
+            await connection.execute("SELECT drop_interaction_day(%s)", (day,))
     return dropped

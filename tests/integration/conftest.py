@@ -4,7 +4,8 @@ import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from types import ModuleType
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -13,20 +14,21 @@ from psycopg import sql
 
 from store.database import Connection, Pool, connect, open_pool
 from store.embedded import EmbeddedPostgres
-from store.migrate import migrate
 from store.postgres_process import binaries
 from store.retrieval import SERVER_OPTIONS
+from tests.deployed_database import (
+    APP,
+    OWNER,
+    as_user,
+    make_deployed_database,
+    with_database,
+)
 from tests.oldest_postgres import NEWEST, OLDEST, Server, oldest_postgres
 
 TEMPLATE = "hub_template"
 UNSAFE = {"fsync": "off", "full_page_writes": "off"}
 """Nothing in a server of the tests outlives the session."""
 _numbers = itertools.count(1)
-
-
-def with_database(url: str, name: str) -> str:
-    """Return the URL of another database on the same server."""
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
 ON_BOTH = {
@@ -47,6 +49,7 @@ ON_BOTH = {
         "report",
         "roles",
         "snapshot",
+        "sql_names",
     ]
 }
 """The store's own: between them they run every statement, so each runs on both servers in every
@@ -56,10 +59,27 @@ ON_BOTH = {
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for a server on the embedded Postgres, and on the oldest one."""
     if "postgres" in metafunc.fixturenames:
-        file = metafunc.module.__name__.rpartition(".")[2]
-        marks = () if file in ON_BOTH else (pytest.mark.prove,)
+        marks = () if _file(metafunc.module) in ON_BOTH else (pytest.mark.prove,)
         versions = [NEWEST, pytest.param(OLDEST, marks=marks)]
         metafunc.parametrize("postgres", versions, indirect=True, scope="session")
+
+
+OF_THE_OWNER = {
+    f"test_{what}"
+    for what in [
+        "knowledge",
+        "knowledge_load",
+        "migrate_vectors",
+        "reembed",
+        "retrieval",
+        "unembedded",
+    ]
+}
+"""Files that load knowledge, which is the owner's work. All others work as what serves does."""
+
+
+def _file(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
 
 
 @pytest.fixture(scope="session")
@@ -85,13 +105,12 @@ def server_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres: Server) -> str:
-    """The URL of a database with every migration applied; cloned, never connected to by a test."""
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    url = with_database(postgres.url, TEMPLATE)
-    with connect(url, vectors=False) as connection:
-        migrate(connection)
-    return url
+    """The URL of a database with every migration applied; cloned, never connected to by a test.
+
+    Made as on Cloud SQL: an administrator who is no superuser made the roles, hub_owner the tables.
+    """
+    make_deployed_database(postgres.url, TEMPLATE)
+    return with_database(postgres.url, TEMPLATE)
 
 
 @pytest.fixture
@@ -101,9 +120,13 @@ def empty_database_url(postgres: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(postgres: Server, template_database: str) -> Iterator[str]:
-    """The URL of this test's own database, migrations applied."""
-    yield from _clone(postgres.url, template=urlsplit(template_database).path.lstrip("/"))
+def database_url(
+    request: pytest.FixtureRequest, postgres: Server, template_database: str
+) -> Iterator[str]:
+    """The URL of this test's own database, migrations applied, for the role that its file is of."""
+    user = OWNER if _file(request.module) in OF_THE_OWNER else APP
+    name = urlsplit(template_database).path.lstrip("/")
+    yield from (as_user(url, user) for url in _clone(postgres.url, template=name))
 
 
 @pytest.fixture
@@ -113,10 +136,17 @@ def connection(database_url: str) -> Iterator[Connection]:
         yield opened
 
 
+@pytest.fixture
+def owner(database_url: str) -> Iterator[Connection]:
+    """The same as hub_owner, for what a test changes that serving never does."""
+    with connect(as_user(database_url, OWNER)) as opened:
+        yield opened
+
+
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
-    """An open pool over this test's own database, set up as the retriever's."""
-    opened = open_pool(database_url, size=2, options=SERVER_OPTIONS)
+    """An open pool over this test's own database, set up as the retriever's: as hub_app."""
+    opened = open_pool(as_user(database_url, APP), size=2, options=SERVER_OPTIONS)
     await opened.open(wait=True)
     yield opened
     await opened.close()
@@ -124,8 +154,8 @@ async def pool(database_url: str) -> AsyncIterator[Pool]:
 
 @pytest_asyncio.fixture
 async def log_pool(database_url: str) -> AsyncIterator[Pool]:
-    """An open pool over this test's own database, set up as the ingress's, which writes the log."""
-    opened = open_pool(database_url, size=4)
+    """An open pool over this test's own database, set up as the ingress's, as hub_app."""
+    opened = open_pool(as_user(database_url, APP), size=4)
     await opened.open(wait=True)
     yield opened
     await opened.close()

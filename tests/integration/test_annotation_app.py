@@ -13,8 +13,10 @@ from tests.review_samples import add_item
 pytestmark = pytest.mark.usefixtures("view")
 
 
-def test_the_query_is_shown_with_what_the_hub_answered(connection: Connection) -> None:
-    connection.execute(
+def test_the_query_is_shown_with_what_the_hub_answered(
+    connection: Connection, owner: Connection
+) -> None:
+    owner.execute(
         "INSERT INTO knowledge_nodes (id, title, body, url, intent)"
         " VALUES ('exams-1', 'Finding your *final* grade', 'b', 'u', 'exams_and_grades')"
     )

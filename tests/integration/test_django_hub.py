@@ -23,8 +23,8 @@ from scripts.migrate_vectors import migrate_vectors
 from store.database import Connection, connect
 from store.knowledge_file import KnowledgeFile, read_knowledge
 from store.partitions import keep_partitions
+from tests.deployed_database import with_database
 from tests.django_site import django_site, hub_in_django
-from tests.integration.conftest import with_database
 from tests.oldest_postgres import Server
 from tests.samples import asked_on
 from tests.tiny_encoder import make_tiny_encoder

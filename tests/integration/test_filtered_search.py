@@ -30,7 +30,7 @@ from store.knowledge import (
     upsert_vectors,
 )
 from store.retrieval import DEPTH, SERVER_OPTIONS, KnowledgeSearch, _search_sql
-from tests.integration.conftest import with_database
+from tests.deployed_database import with_database
 from tests.oldest_postgres import NEWEST, OLDEST, Server
 
 NODES = {NEWEST: 50_000, OLDEST: 12_000}

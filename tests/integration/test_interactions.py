@@ -11,6 +11,7 @@ import pytest
 
 from store.database import Connection, Pool
 from store.interactions import give_feedback
+from tests.deployed_database import OWNER, as_user
 from tests.samples import asked_on, interaction, locked, store, thumb, utc
 
 
@@ -251,16 +252,9 @@ async def test_writing_today_waits_for_no_other_day(
 ) -> None:
     asked = interaction()
     old = asked.asked_at - timedelta(days=30)
-    connection.execute(
-        "CREATE TABLE interaction_log_old PARTITION OF interaction_log"
-        f" FOR VALUES FROM ('{old:%Y-%m-%d}') TO ('{old + timedelta(days=1):%Y-%m-%d}')"
-    )
-    tomorrow = asked.asked_at + timedelta(days=1)
-    connection.execute(
-        "CREATE TABLE interaction_log_now PARTITION OF interaction_log"
-        f" FOR VALUES FROM ('{asked.asked_at:%Y-%m-%d}') TO ('{tomorrow:%Y-%m-%d}')"
-    )
-    async with locked(database_url, "interaction_log_old"):
+    for day in (old, asked.asked_at):
+        connection.execute("SELECT make_interaction_day(%s)", (day.date(),))
+    async with locked(as_user(database_url, OWNER), f"interaction_log_{old:%Y%m%d}"):
         async with asyncio.timeout(5):
             for _ in range(8):  # long enough for a prepared statement to get its generic plan
                 later = interaction()

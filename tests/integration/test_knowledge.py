@@ -7,7 +7,7 @@ import pytest
 
 from contracts.errors import DataError, MixedSpaces
 from contracts.records import KnowledgeNode, Vectors
-from store.database import Connection
+from store.database import Connection, connect
 from store.knowledge import (
     StoredSpace,
     count_by_space,
@@ -19,6 +19,7 @@ from store.knowledge import (
     upsert_nodes,
     upsert_vectors,
 )
+from tests.deployed_database import as_user
 
 GOWN = KnowledgeNode("gown", "Cap and gown", "Order by week 6.", "/gown", "graduation", ("cap",))
 WIFI = KnowledgeNode("wifi", "Campus wifi", "Choose RidgeNet.", "/wifi", "it_support", ("wifi",))
@@ -141,7 +142,7 @@ def test_spaces_stand_side_by_side_until_one_is_dropped(connection: Connection) 
 
 
 def test_tidying_rebuilds_the_index_and_removes_what_a_killed_rebuild_left(
-    connection: Connection,
+    connection: Connection, database_url: str
 ) -> None:
     space = _store(connection)
     make_index(connection, space)
@@ -152,9 +153,11 @@ def test_tidying_rebuilds_the_index_and_removes_what_a_killed_rebuild_left(
         f"CREATE INDEX {name}_ccnew ON knowledge_vectors"  # type: ignore[arg-type]
         f" USING hnsw ((embedding::vector(8)) vector_ip_ops) WHERE space = {space.id}"
     )
-    connection.execute(
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass", (f"{name}_ccnew",)
-    )
+    with connect(as_user(database_url, "postgres")) as superuser:
+        superuser.execute(
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = %s::regclass",
+            (f"{name}_ccnew",),
+        )
     tidy(connection, rebuild=False)
     assert connection.execute("SELECT to_regclass(%s)", (f"{name}_ccnew",)).fetchone() == (None,)
     assert connection.execute(node, (name,)).fetchone() == before

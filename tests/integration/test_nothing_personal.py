@@ -184,7 +184,7 @@ class OneHot:
         return np.eye(len(texts), len(SEEDED), dtype=np.float32)
 
 
-async def search(house: House, connection: Connection) -> Found:
+async def search(house: House, owner: Connection) -> Found:
     """Seed, and look into each store while the rows are in it."""
     async with locked(house.database_url, "interaction_log"):
         texts = list(SEEDED.values())
@@ -196,8 +196,8 @@ async def search(house: House, connection: Connection) -> Found:
     await house.ask(texts[0], request_id=str(uuid.uuid4()))
     await asyncio.gather(*house.cache._tasks)
     await until(lambda: not house.service._logbook.depth)
-    refresh_queue(connection, encoder=OneHot(), now=datetime.now(UTC))
-    found |= house.tables(connection)
+    refresh_queue(owner, encoder=OneHot(), now=datetime.now(UTC))
+    found |= house.tables(owner)
     SnapshotJob(
         Places(house.database_url, str(house.home / "artifacts")),
         margin_s=0,
@@ -210,13 +210,13 @@ async def search(house: House, connection: Connection) -> Found:
 
 
 async def test_personal_data_is_in_no_store(
-    house: House, connection: Connection, caplog: pytest.LogCaptureFixture
+    house: House, owner: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="ray.serve")
-    assert await search(house, connection) == {}
+    assert await search(house, owner) == {}
     assert needles_in(caplog.text) == []
     # It was all there, but for what it said of a person.
-    counts = connection.execute(
+    counts = owner.execute(
         "SELECT count(*), count(feedback_comment), (SELECT count(*) FROM review_items)"
         " FROM interaction_log"
     ).fetchone()
@@ -224,11 +224,11 @@ async def test_personal_data_is_in_no_store(
 
 
 async def test_the_same_search_finds_it_in_every_store_when_the_seam_is_off(
-    house: House, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    house: House, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (answering_module, service_module):
         monkeypatch.setattr(module, "redact", lambda text: text)
-    found = await search(house, connection)
+    found = await search(house, owner)
     stores = {"spool", "artifacts", "interaction_log", "review_items"}
     assert set(found) == stores, "Redis holds digests and vectors, and shows nothing even so"
     for name in stores:

@@ -16,7 +16,7 @@ from scripts.check_rag_health import check_rag_health, main, read_health_queries
 from scripts.migrate_vectors import main as migrate_main
 from scripts.migrate_vectors import migrate_vectors
 from store.knowledge_file import KnowledgeFile, read_knowledge
-from tests.integration.conftest import with_database
+from tests.deployed_database import with_database
 from tests.oldest_postgres import Server
 from tests.stand_ins.vertex import VertexStandIn
 from tests.tiny_encoder import make_tiny_encoder

@@ -75,12 +75,12 @@ def test_without_an_encoder_it_says_what_to_do(blocking_pool: BlockingPool, tmp_
 
 
 def test_trouble_is_forgotten_when_it_is_over(
-    blocking_pool: BlockingPool, encoder_dir: Path, connection: Connection
+    blocking_pool: BlockingPool, encoder_dir: Path, owner: Connection
 ) -> None:
     refresher = Refresher(blocking_pool, encoder_dir=encoder_dir)
-    connection.execute("ALTER TABLE review_items RENAME TO hidden")
+    owner.execute("ALTER TABLE review_items RENAME TO hidden")
     assert refresher.refresh() is None
     assert refresher.trouble is not None
-    connection.execute("ALTER TABLE hidden RENAME TO review_items")
+    owner.execute("ALTER TABLE hidden RENAME TO review_items")
     assert refresher.refresh() is not None
     assert refresher.trouble is None

@@ -15,11 +15,11 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from store.artifacts import open_store
-from store.database import Connection
+from store.database import Connection, connect
 from store.dataset_kinds import INTERACTIONS, LABELS
 from store.dataset_rows import Part, SnapshotRefused, one_at_a_time, read_watermark
 from store.datasets import Datasets
-from tests.integration.conftest import with_database
+from tests.deployed_database import REPORT, as_user, with_database
 from tests.samples import utc
 from training.snapshot import Places, SnapshotJob, Taken, WritePart, Written, one_by_one
 
@@ -242,10 +242,10 @@ def test_the_transactions_of_other_databases_hold_up_nothing(
 
 
 def test_who_may_not_see_other_transactions_takes_no_snapshot(
-    connection: Connection, database_url: str
+    database_url: str,
 ) -> None:
-    connection.execute("SET ROLE pg_read_server_files")  # any role that is not a superuser
     with (
+        connect(as_user(database_url, REPORT), vectors=False) as connection,
         open_transaction(database_url),
         pytest.raises(SnapshotRefused, match="GRANT pg_read_all_stats"),
     ):

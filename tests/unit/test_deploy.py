@@ -73,7 +73,7 @@ def test_jobs_on_the_head_find_the_hub_that_was_deployed(
     monkeypatch.setattr(deploy, "ask", lambda text, url: sent.append(url))
     monkeypatch.setattr(deploy, "show", lambda answer, console: None)
     for step in ("prepare_schema", "prepare_models", "prepare_knowledge"):
-        monkeypatch.setattr(deploy, step, lambda settings, step, name=step: sent.append(name))
+        monkeypatch.setattr(deploy, step, lambda *given, name=step, **options: sent.append(name))
     (cluster_settings / "ray").mkdir()
     (cluster_settings / "ray" / "auth_token").write_text("token")
     assert main(["--prepare"]) == 0
