@@ -67,9 +67,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 OF_THE_OWNER = {
     f"test_{what}"
     for what in [
+        "bulk_embedding",
         "knowledge",
         "knowledge_load",
         "migrate_vectors",
+        "prepare",
         "reembed",
         "retrieval",
         "unembedded",
