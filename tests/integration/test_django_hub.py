@@ -23,7 +23,7 @@ from scripts.migrate_vectors import migrate_vectors
 from store.database import Connection, connect
 from store.knowledge_file import KnowledgeFile, read_knowledge
 from store.partitions import keep_partitions
-from tests.deployed_database import with_database
+from tests.deployed_database import REPORT, with_database
 from tests.django_site import django_site, hub_in_django
 from tests.oldest_postgres import Server
 from tests.samples import asked_on
@@ -326,6 +326,17 @@ def test_the_role_itself_may_not_write() -> None:
     ):
         with pytest.raises(DatabaseError, match="read-only transaction"):
             write()
+
+
+def test_the_role_of_a_deployed_hub_may_read_all_that_the_readmes_may(hub_url: str) -> None:
+    with connect(hub_url) as owner:
+        granted = owner.execute(
+            "SELECT table_name, has_table_privilege(%s, table_name, 'SELECT')"
+            " FROM information_schema.role_table_grants WHERE grantee = 'hub_reader'",
+            (REPORT,),
+        ).fetchall()
+    assert len(granted) == 7
+    assert [table for table, may in granted if not may] == []
 
 
 def test_staff_without_the_permission_and_strangers_see_nothing() -> None:
