@@ -5,11 +5,8 @@ from typing import Any
 
 from ray.serve.config import AutoscalingContext
 
-QUERIES_RUNNING = "queries_running"
-"""Reported by each replica: queries inside its calls."""
-
-QUERIES_WAITING = "queries_waiting"
-"""Reported by each replica: queries that the ingress still held when it last called."""
+QUERIES_HELD = "queries_held"
+"""Reported by each replica: queries that the ingresses which call it wait for, all together."""
 
 
 class QueriesPerReplica:
@@ -23,8 +20,6 @@ class QueriesPerReplica:
 
     def __call__(self, context: AutoscalingContext) -> tuple[int, dict[str, Any]]:
         metrics = context.aggregated_metrics or {}
-        running = sum(metrics.get(QUERIES_RUNNING, {}).values())
-        # Each replica hears the same queue from the same ingress: the largest is the queue.
-        waiting = max(metrics.get(QUERIES_WAITING, {}).values(), default=0.0)
-        wanted = math.ceil((running + waiting) / self._target_queries)
-        return max(1, wanted), {}
+        # Every replica hears of the same queues from the same ingresses; who heard most knows best.
+        held = max(metrics.get(QUERIES_HELD, {}).values(), default=0.0)
+        return max(1, math.ceil(held / self._target_queries)), {}

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from contracts.records import Vector, Vectors
 from contracts.settings import Settings
-from deployments.autoscaling import QUERIES_RUNNING, QUERIES_WAITING
+from deployments.autoscaling import QUERIES_HELD
 from deployments.embedding_cache import CachedEncoder, SharedCache
 from deployments.metrics import metrics
 from deployments.replica import log_as_serve, replica_name, report_memory
@@ -69,34 +69,30 @@ class Embedder:
             count=lambda tier, texts: metrics().cache.inc(texts, {"tier": tier}) if texts else None,
         )
         self._name = replica_name()
-        self._running = 0
-        self._waiting = 0
-        self._heard_at_s = 0.0
+        self._held: dict[str, tuple[float, int]] = {}
         log.info("embedder ready in space %s", self._encoder.fingerprint)
 
     async def embed(
-        self, texts: list[str], waiting: int = 0
+        self, texts: list[str], ingress: str = "", held: int = 0
     ) -> tuple[str, str, list[Vector | None]]:
         """Return this replica, the space's fingerprint and one unit vector a query, in order.
 
         None stands for a query that no cache knows, while the service that embeds is away.
-        `waiting` is how many queries the ingress still holds: the autoscaler must know.
+        `held` is how many queries that ingress waits for in all: the autoscaler must know.
         """
-        self._waiting, self._heard_at_s = waiting, time.monotonic()
-        self._running += len(texts)
-        try:
-            vectors = await self._cached.embed(texts, task="query")
-            return self._name, self._encoder.fingerprint, vectors
-        finally:
-            self._running -= len(texts)
+        self._held[ingress] = time.monotonic(), held
+        vectors = await self._cached.embed(texts, task="query")
+        return self._name, self._encoder.fingerprint, vectors
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """Tell Serve's autoscaler about queries (see deployments/autoscaling.py)."""
-        fresh = time.monotonic() - self._heard_at_s < STALE_AFTER_S
-        return {
-            QUERIES_RUNNING: float(self._running),
-            QUERIES_WAITING: float(self._waiting if fresh else 0),
+        now = time.monotonic()
+        self._held = {
+            ingress: (heard_at_s, held)
+            for ingress, (heard_at_s, held) in self._held.items()
+            if now - heard_at_s < STALE_AFTER_S
         }
+        return {QUERIES_HELD: float(sum(held for _, held in self._held.values()))}
 
     async def report(self) -> dict[str, str]:
         """Say in which space this replica really embeds; a ReplicaSpace of the contract."""

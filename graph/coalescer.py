@@ -42,6 +42,14 @@ class Reply(Generic[Result]):
     replica: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call under way: since when (`monotonic`), and how many items it carries."""
+
+    since_s: float
+    items: int
+
+
 class Coalescer(Generic[Item, Result]):
     """Collects the items of one stage and calls for many at once. Belongs to one event loop.
 
@@ -59,15 +67,20 @@ class Coalescer(Generic[Item, Result]):
         count: Callable[[str, int], None] = lambda stage, size: None,
         calls_a_replica: int = 1,
     ) -> None:
-        """`call(items, waiting)` sends one batch; `waiting` is how many items stay behind."""
+        """`call(items, held)` sends one batch; `held` counts all items not answered yet."""
         self._stage = stage
         self._call = call
         self._count = count
         self._calls_a_replica = calls_a_replica
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._calls: dict[asyncio.Task[None], float] = {}
+        self._calls: dict[asyncio.Task[None], _Call] = {}
         self._heard: dict[str, float] = {}
         self._is_scheduled = False
+
+    @property
+    def held(self) -> int:
+        """How many items wait or are under way: what this stage still owes."""
+        return len(self._waiting) + sum(call.items for call in self._calls.values())
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Queue one item and return the future of its result. Cancelling it drops the item."""
@@ -87,7 +100,7 @@ class Coalescer(Generic[Item, Result]):
         now = time.monotonic()
         self._heard = {r: at for r, at in self._heard.items() if now - at < HEARD_FOR_S}
         limit = max(1, len(self._heard)) * self._calls_a_replica
-        slow = sum(now - since_s >= SLOW_AFTER_S for since_s in self._calls.values())
+        slow = sum(now - call.since_s >= SLOW_AFTER_S for call in self._calls.values())
         return len(self._calls) - min(slow, MAX_SLOW_CALLS) >= limit
 
     def _send(self) -> None:
@@ -103,7 +116,7 @@ class Coalescer(Generic[Item, Result]):
                 # In a context of its own: Serve cancels what was called in the context of a query
                 # whose client hung up, and this call is the others' too.
                 task = asyncio.create_task(self._carry(batch), context=contextvars.Context())
-                self._calls[task] = time.monotonic()
+                self._calls[task] = _Call(time.monotonic(), len(batch))
                 task.add_done_callback(self._finished)
                 asyncio.get_running_loop().call_later(SLOW_AFTER_S, self._send)
 
@@ -146,7 +159,7 @@ class Coalescer(Generic[Item, Result]):
         task = asyncio.current_task()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                reply = await self._call(items, len(self._waiting))
+                reply = await self._call(items, self.held)
         except asyncio.CancelledError as error:
             if task is None or task.cancelling():
                 raise

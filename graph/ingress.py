@@ -12,7 +12,7 @@ from contracts.messages import ReplicaModel, ReplicaSpace
 from contracts.records import Prediction, RetrievedNode, Search, Vector
 from contracts.settings import DATA, Settings
 from deployments.metrics import metrics
-from deployments.replica import log_as_serve, report_memory
+from deployments.replica import log_as_serve, replica_name, report_memory
 from graph.answering import Answerer, Stages
 from graph.coalescer import Coalescer, Reply
 from graph.crisis import CrisisDetector
@@ -68,6 +68,7 @@ class Ingress:
             handle.options(request_serialization="pickle", response_serialization="pickle")
             for handle in (classifier, embedder, retriever)
         )
+        self._name = replica_name()
         self._settings = Settings()
         self._registry = Registry(
             open_store(self._settings.artifacts_root, deadline_s=PROBE_TIMEOUT_S / 2)
@@ -124,15 +125,15 @@ class Ingress:
             ),
         )
 
-    async def _classify(self, texts: list[str], waiting: int) -> Reply[Prediction]:
+    async def _classify(self, texts: list[str], held: int) -> Reply[Prediction]:
         replica, predictions = await self._classifier.classify.remote(texts)
         return Reply(predictions, replica)
 
-    async def _embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector] | None]:
-        replica, space, vectors = await self._embedder.embed.remote(texts, waiting)
+    async def _embed(self, texts: list[str], held: int) -> Reply[tuple[str, Vector] | None]:
+        replica, space, vectors = await self._embedder.embed.remote(texts, self._name, held)
         return Reply([None if vector is None else (space, vector) for vector in vectors], replica)
 
-    async def _retrieve(self, searches: list[Search], waiting: int) -> Reply[list[RetrievedNode]]:
+    async def _retrieve(self, searches: list[Search], held: int) -> Reply[list[RetrievedNode]]:
         replica, found = await self._retriever.retrieve.remote(searches)
         return Reply(found, replica)
 

@@ -46,19 +46,19 @@ class PlainStages:
         if stage in self.missing:
             raise ConnectionError(f"{stage} is away")
 
-    async def classify(self, texts: list[str], waiting: int) -> Reply[Prediction]:
+    async def classify(self, texts: list[str], held: int) -> Reply[Prediction]:
         self.texts += texts
         await self._take_part("classifier")
         return Reply([self.says] * len(texts), "c")
 
-    async def embed(self, texts: list[str], waiting: int) -> Reply[tuple[str, Vector] | None]:
+    async def embed(self, texts: list[str], held: int) -> Reply[tuple[str, Vector] | None]:
         self.texts += texts
         await self._take_part("embedder")
         vector = np.array([1, 0], dtype=np.float32)
         known = [None if text in self.without_vector else ("space", vector) for text in texts]
         return Reply(known, "e")
 
-    async def retrieve(self, searches: list[Search], waiting: int) -> Reply[list[RetrievedNode]]:
+    async def retrieve(self, searches: list[Search], held: int) -> Reply[list[RetrievedNode]]:
         self.searches += searches
         await self._take_part("retriever")
         return Reply([[node(n) for n in range(self.finds)] for _ in searches], "r")

@@ -22,14 +22,14 @@ class Stage:
 
     replica: str = "a"
     batches: list[list[int]] = field(default_factory=list)
-    left_behind: list[int] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     owners: list[str] = field(default_factory=list)
 
-    async def call(self, items: list[int], waiting: int) -> Reply[int]:
+    async def call(self, items: list[int], held: int) -> Reply[int]:
         self.batches.append(items)
-        self.left_behind.append(waiting)
+        self.held.append(held)
         self.owners.append(WHOSE.get())
         await self.open.wait()
         if self.errors:
@@ -84,7 +84,7 @@ async def test_what_waited_while_calls_were_in_flight_goes_out_together(
     assert stage.batches == [[0], [1, 2, 3, 4, 5, 6, 7, 8, 9]]
 
 
-async def test_a_call_carries_a_bounded_number_of_queries_and_says_how_many_stay(
+async def test_a_call_carries_a_bounded_number_of_queries_and_says_how_many_are_owed(
     stage: Stage, coalescer: Coalescer[int, int]
 ) -> None:
     stage.open.set()
@@ -92,7 +92,7 @@ async def test_a_call_carries_a_bounded_number_of_queries_and_says_how_many_stay
     results = list(await asyncio.gather(*[coalescer.submit(item) for item in range(many)]))
     assert results == [2 * item for item in range(many)]
     assert [len(batch) for batch in stage.batches] == [MAX_BATCH] * 3 + [5]
-    assert stage.left_behind == [many - MAX_BATCH, many - 2 * MAX_BATCH, 5, 0]
+    assert stage.held == [many, many - MAX_BATCH, many - 2 * MAX_BATCH, 5]
 
 
 async def test_as_many_calls_fly_as_replicas_were_heard_of(
@@ -264,7 +264,7 @@ async def test_calls_that_are_stuck_are_bounded_in_number(
 
 
 async def test_too_few_results_are_an_error_for_every_query_of_the_call() -> None:
-    async def short(items: list[int], waiting: int) -> Reply[int]:
+    async def short(items: list[int], held: int) -> Reply[int]:
         return Reply(items[1:], "a")
 
     coalescer: Coalescer[int, int] = Coalescer("stage", short)
@@ -295,7 +295,7 @@ async def test_the_size_of_each_call_is_counted(stage: Stage) -> None:
 
 
 async def test_many_queries_each_get_their_own_result(stage: Stage) -> None:
-    async def slow(items: list[int], waiting: int) -> Reply[int]:
+    async def slow(items: list[int], held: int) -> Reply[int]:
         await asyncio.sleep(0.001)
         return Reply([-item for item in items], str(items[0] % 3))
 
