@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE := 1
 
-.PHONY: run ask annotate simulate snapshot retrain report nightly test browser prove bench check clean
+.PHONY: run ask annotate simulate snapshot retrain report nightly test browser prove cloud-rehearsal bench check clean
 
 run: $(STAMP)
 	@exec $(BIN)/python -m scripts.run
@@ -47,6 +47,9 @@ browser:
 
 prove: $(STAMP)
 	$(BIN)/python -m pytest -m prove -s
+
+cloud-rehearsal: $(STAMP)
+	@$(BIN)/python -m tests.cloud_rehearsal
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.serving

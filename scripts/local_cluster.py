@@ -52,7 +52,7 @@ def only_cluster(settings: Settings) -> Iterator[None]:
                 f"A hub runs in HUB_HOME={settings.home_dir} already."
                 " Use that one, stop it with Ctrl-C, or set HUB_HOME to another folder."
             ) from error
-        _kill_leftovers(temp_dir_of(settings))
+        kill_processes_of(temp_dir_of(settings))
         yield
 
 
@@ -93,8 +93,6 @@ class LocalCluster(Cluster):
 
     def environment(self) -> dict[str, str]:
         """Return the environment of the cluster and of whoever talks to it."""
-        haproxy = self.temp_dir / "haproxy"
-        ports, first = self.ports, self.ports.direct_ingress
         return {
             **os.environ,
             **hub_environment(self._settings),
@@ -103,17 +101,7 @@ class LocalCluster(Cluster):
             ),
             **ray_environment(),
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
-            "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + DIRECT_INGRESS_PORTS),
-            "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + DIRECT_INGRESS_PORTS + 1),
-            "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 2 * DIRECT_INGRESS_PORTS - 1),
+            **node_environment(self.ports, haproxy=self.temp_dir / "haproxy"),
         }
 
     def start(self) -> None:
@@ -199,7 +187,7 @@ class LocalCluster(Cluster):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        _kill_leftovers(self.temp_dir)
+        kill_processes_of(self.temp_dir)
 
     def _undeploy(self) -> None:
         deadline = time.monotonic() + UNDEPLOY_TIMEOUT_S
@@ -239,6 +227,27 @@ def ray_environment() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
+def node_environment(ports: Ports, *, haproxy: Path) -> dict[str, str]:
+    """Return what one node must not share with another on its machine: HAProxy's files and ports.
+
+    `haproxy` is a folder of the node's own.
+    """
+    first = ports.direct_ingress
+    return {
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(haproxy / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(haproxy / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(haproxy / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "server-state"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.haproxy_stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.haproxy_metrics),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + DIRECT_INGRESS_PORTS),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + DIRECT_INGRESS_PORTS + 1),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + 2 * DIRECT_INGRESS_PORTS - 1),
+    }
+
+
 def hub_environment(settings: Settings) -> dict[str, str]:
     """Say the settings again as environment, with `home` absolute and the secret in the clear."""
     said = settings.model_dump() | {
@@ -262,9 +271,9 @@ def _die_with_parent() -> Callable[[], None]:
     return ask_kernel
 
 
-def _kill_leftovers(temp_dir: Path) -> None:
-    """Kill what outlived the head: processes that name this cluster's own temp folder."""
-    marker = os.fsencode(temp_dir)
+def kill_processes_of(folder: Path) -> None:
+    """Kill the processes that name this folder: a cluster's own temp folder, or a node's in it."""
+    marker = os.fsencode(folder)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
