@@ -167,7 +167,10 @@ def measure(
                 else:
                     pace = bulk(numbers, url=url, encoder_dir=encoder_dir, workers=count)
                     forget(url, encoder_dir)
-            console.print(f"[dim]round {part + 1}: {name}, {count}: {pace.nodes_per_s:.1f}/s[/]")
+            console.print(
+                f"[dim]round {part + 1}: {name}, {count}: {pace.nodes_per_s:.1f}/s,"
+                f" {pace.nodes_per_cpu_s:.1f} a CPU second[/]"
+            )
             paces[name, count].append(pace)
     return paces
 
