@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import httpx
 import psycopg
 from rich.console import Console
 
 from contracts.errors import DatabaseUnavailable, DataError
-from contracts.messages import Models, ReplicaSpace
+from contracts.messages import ReplicaSpace
 from contracts.settings import Settings
 from models.text_encoder import TextEncoder
+from scripts.embedder_replicas import ask_hub, change_over, how_to_change
 from scripts.embedding import Advance, alone, embed, encoder_of, require_same_encoder
-from scripts.local_cluster import hub_environment
 from store.database import Connection, connect
 from store.embedded import database_url as url_of
 from store.knowledge import (
@@ -34,17 +33,8 @@ from store.knowledge import (
     tidy,
 )
 from store.unembedded import without_vector
-from training.beside import Hub, hub_beside
-from training.replica_replacement import ReplacementFailed, replace_replicas
+from training.beside import hub_beside
 
-EMBEDDER: Final = "Embedder"
-_VARIABLES: Final = (
-    "HUB_EMBEDDER",
-    "HUB_VERTEX_PROJECT",
-    "HUB_VERTEX_LOCATION",
-    "HUB_VERTEX_MODEL",
-    "HUB_VERTEX_ENDPOINT",
-)
 _TRIES: Final = 5
 
 Ask = Callable[[], Sequence[ReplicaSpace]]
@@ -181,37 +171,6 @@ def _writes(connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def ask_hub(url: str) -> list[ReplicaSpace]:
-    """Return what the embedder's replicas report of themselves; nothing when no hub answers."""
-    try:
-        response = httpx.get(f"{url}/v1/models", timeout=5)
-        response.raise_for_status()
-        return Models.model_validate_json(response.content).embedders
-    except httpx.HTTPError:
-        return []
-
-
-def change_over(hub: Hub, settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Start the embedder's replicas anew with our settings, under load, over Serve's REST API.
-
-    Raises ReplacementFailed when they do not come up: those of before serve on.
-    """
-    environment = hub_environment(settings)
-    authorization = {"Authorization": f"Bearer {hub.token}"}
-    try:
-        with httpx.Client(
-            base_url=hub.dashboard_url, headers=authorization, timeout=30
-        ) as dashboard:
-            replace_replicas(
-                {name: environment.get(name) for name in _VARIABLES},
-                dashboard=dashboard,
-                deployment=EMBEDDER,
-                report=say,
-            )
-    except httpx.HTTPError as error:
-        raise ReplacementFailed(f"Serve's API: {error}") from error
-
-
 def change_embedder(
     settings: Settings,
     *,
@@ -248,7 +207,7 @@ def change_embedder(
         if beside:
             change_over(beside, settings, say=say)
         else:
-            say(_how_to(settings))
+            say(how_to_change(settings))
     change.wait_for(lambda: ask_hub(url))
     dropped = [] if keep_old else change.drop_others(lambda: ask_hub(url))
     for node, why in sorted(change.too_long.items()):
@@ -262,14 +221,3 @@ def change_embedder(
         " now on."
     )
     return 3 if change.too_long else 0
-
-
-def _how_to(settings: Settings) -> str:
-    environment = hub_environment(settings)
-    said = [f"{name}: {environment[name]}" for name in _VARIABLES if name in environment]
-    return (
-        "Now change the replicas over: under Embedder in serve_config.yaml set\n"
-        f"  ray_actor_options: {{runtime_env: {{env_vars: {{{', '.join(said)}}}}}}}\n"
-        "and `serve deploy` it, or start the hub anew with these settings. This waits, and drops"
-        " the old space then; Ctrl-C keeps both, and running it again goes on."
-    )
