@@ -11,13 +11,14 @@ from ray import serve
 from contracts.errors import ArtifactError
 from contracts.records import Prediction
 from contracts.settings import Settings
-from deployments.metrics import metrics
+from deployments.metrics import begin_at_zero, metrics
 from deployments.replica import LimitedMemory, give_memory_back, log_as_serve, replica_name
 from models.classifier import IntentClassifier
 from store.artifacts import StoreUnavailable, open_store
 from store.registry import SERVED_FILES, Registry
 
 SWAP_NICENESS = 10
+SWAP_RESULTS = ("swapped", "rolled_back", "failed")
 
 STORE_DEADLINE_S = 20.0
 """How long a replica tries to reach the store before it makes do with what its machine keeps."""
@@ -58,6 +59,7 @@ class VersionHolder:
             self.current = self._load_served_before(error)
             self.error, self._is_store_away = str(error), True
         self.wanted: str = self.current.version
+        self._is_on_trial = False
         give_memory_back()
         self._thread = threading.Thread(target=self._follow, name="swap", daemon=True)
         self._thread.start()
@@ -126,7 +128,8 @@ class VersionHolder:
         try:
             version = told or self._champion()
             if version != self.current.version:
-                self._swap(self._load(version))
+                self._swap(self._load(version), is_way_back=told is None and self._is_on_trial)
+            self._is_on_trial = told is not None
             if told is None:
                 self._registry.note_served(version, cache_dir=self._cache_dir)
         except StoreUnavailable:
@@ -138,16 +141,17 @@ class VersionHolder:
         try:
             folder = self._registry.served_champion(cache_dir=self._cache_dir)
             if folder is not None and folder.name != self.current.version:
-                self._swap(IntentClassifier(folder))
+                self._swap(IntentClassifier(folder), is_way_back=self._is_on_trial)
+                self._is_on_trial = False
         except ArtifactError:
             log.exception("the champion served here last cannot be; %s stays", self.current.version)
 
-    def _swap(self, loaded: IntentClassifier) -> None:
-        metrics().model_version.set(0, {"version": self.current.version})
-        metrics().model_version.set(1, {"version": loaded.version})
+    def _swap(self, loaded: IntentClassifier, *, is_way_back: bool) -> None:
+        # A version that was named is on trial until the champion is asked for again (hot_swap);
+        # that being another one, the trial was lost.
         self.current = loaded
-        metrics().swaps.inc(1, {"result": "swapped"})
-        log.info("now serving %s", loaded.version)
+        metrics().swaps.inc(1, {"result": "rolled_back" if is_way_back else "swapped"})
+        log.info("now serving %s%s", loaded.version, " again" if is_way_back else "")
 
 
 @serve.deployment
@@ -161,9 +165,10 @@ class Classifier:
         self._holder = VersionHolder(registry, cache_dir=settings.cache_dir)
         self._name = replica_name()
         self._memory = LimitedMemory("classifier", limit_bytes=settings.memory_limit_bytes)
+        begin_at_zero(metrics().swaps, {"result": SWAP_RESULTS})
+        begin_at_zero(metrics().memory_crossings, {"deployment": ("classifier",)})
         if settings.started_for:
             metrics().memory_replacements.inc(1, {"version": settings.started_for})
-        metrics().model_version.set(1, {"version": self._holder.current.version})
         log.info("classifier ready with %s", self._holder.current.version)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
@@ -188,4 +193,6 @@ class Classifier:
     async def check_health(self) -> None:
         """One real forward pass."""
         self._memory.report()
+        held = {"version": self._holder.current.version, "replica": self._name}
+        metrics().model_version.set(1, held)  # again and again: what is not said again is forgotten
         self._holder.current.predict(["health"])

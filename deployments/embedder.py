@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from contracts.records import Vector, Vectors
 from contracts.settings import Settings
 from deployments.autoscaling import QUERIES_HELD
-from deployments.embedding_cache import CachedEncoder, SharedCache
-from deployments.metrics import metrics
+from deployments.embedding_cache import TIERS, CachedEncoder, SharedCache
+from deployments.metrics import begin_at_zero, metrics
 from deployments.replica import log_as_serve, replica_name, report_memory
 from models.chosen_encoder import open_text_encoder
 from models.text_encoder import Task, TextEncoder
@@ -68,6 +68,7 @@ class Embedder:
             shared=shared,
             count=lambda tier, texts: metrics().cache.inc(texts, {"tier": tier}) if texts else None,
         )
+        begin_at_zero(metrics().cache, {"tier": TIERS})
         self._name = replica_name()
         self._held: dict[str, tuple[float, int]] = {}
         log.info("embedder ready in space %s", self._encoder.fingerprint)

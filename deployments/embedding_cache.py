@@ -7,7 +7,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from redis.asyncio import Redis
@@ -19,6 +19,7 @@ from contracts.text import normalise
 from models.text_encoder import Task
 
 Tier = Literal["memory", "shared", "model"]
+TIERS: tuple[str, ...] = get_args(Tier)
 
 T = TypeVar("T")
 

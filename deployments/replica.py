@@ -8,6 +8,7 @@ from pathlib import Path
 from ray import serve
 
 from deployments.metrics import metrics
+from store.database import Pool
 
 _PAGE_BYTES = 4096
 _CLEARLY_BELOW = 0.95
@@ -36,6 +37,17 @@ def report_memory(deployment: str) -> int:
     return held
 
 
+def report_pool(pool: Pool, deployment: str) -> None:
+    """Publish how many connections a pool has, and who waits for one and how long."""
+    stats = pool.pop_stats()
+    idle = stats.get("pool_available", 0)
+    for state, count in (("idle", idle), ("busy", stats.get("pool_size", 0) - idle)):
+        metrics().database_connections.set(count, {"deployment": deployment, "state": state})
+    metrics().database_waiting.set(stats.get("requests_waiting", 0), {"deployment": deployment})
+    if waited_ms := stats.get("requests_wait_ms", 0):
+        metrics().database_wait.inc(waited_ms, {"deployment": deployment})
+
+
 class LimitedMemory:
     """A replica's resident memory and its limit: above it, a line and a count once a crossing."""
 
@@ -53,6 +65,7 @@ class LimitedMemory:
         was_over = self.is_over
         self.is_over = held > self._limit_bytes * (_CLEARLY_BELOW if was_over else 1)
         tags = {"deployment": self._deployment}
+        metrics().memory_limit.set(self._limit_bytes, tags)
         metrics().memory_over_limit.set(int(self.is_over), tags)
         if self.is_over and not was_over:
             metrics().memory_crossings.inc(1, tags)

@@ -6,8 +6,8 @@ from ray import serve
 
 from contracts.records import RetrievedNode, Search
 from contracts.settings import Settings
-from deployments.metrics import metrics
-from deployments.replica import log_as_serve, replica_name, report_memory
+from deployments.metrics import begin_at_zero, metrics
+from deployments.replica import log_as_serve, replica_name, report_memory, report_pool
 from store.database import open_pool
 from store.embedded import database_url
 from store.retrieval import SERVER_OPTIONS, KnowledgeSearch
@@ -28,6 +28,7 @@ class Retriever:
         self._search = KnowledgeSearch(self._pool)
         self._name = replica_name()
         self._is_open = False
+        begin_at_zero(metrics().database_wait, {"deployment": ("retriever",)})
 
     async def _open(self) -> None:
         # A pool belongs to the loop that uses it, and __init__ has none.
@@ -55,3 +56,4 @@ class Retriever:
             versions = {"postgres": server.postgres, "pgvector": server.pgvector or ""}
             metrics().scans_on.set(int(server.scans_on), versions)
         await self._open()
+        report_pool(self._pool, "retriever")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ValidationError
+from ray.serve.context import _get_serve_request_context
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -26,6 +27,7 @@ from contracts.messages import (
     Readiness,
     field_problems,
 )
+from graph.counting import count_refusal
 from graph.docs import mount_docs
 from graph.hints import read_hints
 from graph.page import mount_page
@@ -40,6 +42,8 @@ SESSION_MAX_AGE_S = 180 * 24 * 3600
 JSON = "application/json"
 MAX_DRAINED_BYTES = 4 * 1024 * 1024
 """A body that is too large is read to its end up to here: who still sends sees no answer."""
+FLOODS = {"quota", "overload"}
+"""Problems that come by the thousand: they are counted, and no line is written for each."""
 MAX_ERRORS = 20
 """Fields named in one problem."""
 
@@ -150,11 +154,13 @@ class _Door(FastAPI):
 
 def request_id_of(request: Request) -> str:
     """Return the id that names this request in logs and problems: the caller's, or a new one."""
-    given = request.headers.get(REQUEST_HEADER, "")
+    given = request.headers.get(REQUEST_HEADER)
     if given and len(given) <= 64 and given.isascii() and given.replace("-", "").isalnum():
         return given
     if "hub_request_id" not in request.scope:
-        request.scope["hub_request_id"] = uuid.uuid4().hex
+        # Without the caller's, Serve has made one, and writes that into each line of the log.
+        known = _get_serve_request_context().request_id if given is None else ""
+        request.scope["hub_request_id"] = known or uuid.uuid4().hex
     return str(request.scope["hub_request_id"])
 
 
@@ -168,19 +174,24 @@ async def _read(request: Request, model: type[Message]) -> Message:
         elif size > MAX_DRAINED_BYTES:
             break
     if size > MAX_BODY_BYTES:
-        raise ProblemError(
-            413, f"The request is larger than {MAX_BODY_BYTES} bytes.", kind="too-large"
+        raise _refused(
+            request,
+            ProblemError(
+                413, f"The request is larger than {MAX_BODY_BYTES} bytes.", kind="too-large"
+            ),
         )
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:
         errors = field_problems(error.errors(include_url=False, include_input=False)[:MAX_ERRORS])
-        raise ProblemError(
-            422,
-            "; ".join(f"{one.field}: {one.message}" for one in errors),
-            kind="invalid",
-            errors=errors,
-        ) from None
+        said = "; ".join(f"{one.field}: {one.message}" for one in errors)
+        raise _refused(request, ProblemError(422, said, kind="invalid", errors=errors)) from None
+
+
+def _refused(request: Request, problem: ProblemError) -> ProblemError:
+    """Count a body that cannot be read; what the service refuses, it counts itself."""
+    count_refusal(request.url.path, problem)
+    return problem
 
 
 def _caller(request: Request, *, service: Service) -> Caller:
@@ -207,6 +218,9 @@ def _reply(message: BaseModel, *, request: Request, caller: Caller, status: int 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
+    if error.kind not in FLOODS:
+        level = logging.WARNING if error.status >= 500 else logging.INFO
+        log.log(level, "refused with %d: %s", error.status, error.kind)
     return problem_response(error, request_id=request_id_of(request))
 
 

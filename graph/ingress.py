@@ -15,10 +15,12 @@ from deployments.metrics import metrics
 from deployments.replica import log_as_serve, replica_name, report_memory
 from graph.answering import Answerer, Stages
 from graph.coalescer import Coalescer, Reply
+from graph.counting import begin_counting, count_batch
 from graph.crisis import CrisisDetector
 from graph.http import build_http
 from graph.replay import RequestMemory
 from graph.service import PROBE_TIMEOUT_S, Probes, Service
+from graph.vitals import Vitals
 from store.artifacts import open_store
 from store.database import open_pool
 from store.embedded import database_url
@@ -29,10 +31,6 @@ CALLS_OF_A_SERVICE = 4
 """What an embedder replica has under way at a service: of eight calls that it takes at most."""
 
 log = logging.getLogger("ray.serve")
-
-
-def _count_batch(stage: str, queries: int) -> None:
-    metrics().batch_size.observe(queries, {"stage": stage})
 
 
 def _service() -> Service:
@@ -79,7 +77,14 @@ class Ingress:
     def service(self) -> Service:
         """The service, made at the first use: its tasks and pool belong to the running loop."""
         if self._service is None:
+            begin_counting()
             self._service = self._start()
+            self._vitals = Vitals(
+                self._service,
+                logbook=self._logbook,
+                pool=self._pool,
+                store=open_store(self._settings.artifacts_root),
+            )
         return self._service
 
     def _start(self) -> Service:
@@ -88,14 +93,14 @@ class Ingress:
         )
         self._opening = asyncio.create_task(pool.open(wait=False))
         stages = Stages(
-            classify=Coalescer("classifier", self._classify, count=_count_batch),
+            classify=Coalescer("classifier", self._classify, count=count_batch),
             embed=Coalescer(
                 "embedder",
                 self._embed,
-                count=_count_batch,
+                count=count_batch,
                 calls_a_replica=1 if self._settings.embedder == "local" else CALLS_OF_A_SERVICE,
             ),
-            retrieve=Coalescer("retriever", self._retrieve, count=_count_batch),
+            retrieve=Coalescer("retriever", self._retrieve, count=count_batch),
         )
         self._logbook = Logbook(
             pool,
@@ -103,6 +108,7 @@ class Ingress:
             retention_days=self._settings.retention_days,
             on_commit=self._settings.log_sync == "commit",
             count_stored=lambda kind, rows: metrics().spool_stored.inc(rows, {"kind": kind}),
+            count_refused=metrics().spool_refused.inc,
         )
         return Service(
             settings=self._settings,
@@ -156,9 +162,10 @@ class Ingress:
     async def check_health(self) -> None:
         """Alive and able to write its spool; stages that are away are not its own illness."""
         report_memory("ingress")
-        metrics().spool_depth.set(self._logbook.depth if self.service else 0)
+        _ = self.service  # its vital signs are told from the start, also when nobody asks
 
     async def __del__(self) -> None:
         if self._service is not None:
+            self._vitals.close()
             await self._logbook.close()
             await self._pool.close()

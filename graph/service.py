@@ -22,9 +22,9 @@ from contracts.messages import (
 )
 from contracts.records import Feedback
 from contracts.settings import Settings
-from deployments.metrics import metrics
 from graph.admission import Quota, Room
 from graph.answering import Answerer
+from graph.counting import FEEDBACK, QUERY, count_answer, count_refusal, count_status
 from graph.problems import ProblemError
 from graph.replay import RequestMemory
 from store.identity import asked_at, is_interaction_of, issue_session, session_of, text_digest
@@ -36,10 +36,6 @@ READY_FOR_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 
 log = logging.getLogger("ray.serve")
-
-
-def _count(path: str, status: int) -> None:
-    metrics().requests.inc(1, {"path": path, "status": str(status)})
 
 
 @contextmanager
@@ -99,6 +95,11 @@ class Service:
         self._readiness: tuple[float, asyncio.Task[Readiness]] | None = None
         self._tasks: set[asyncio.Task[QueryAnswer]] = set()
 
+    @property
+    def inside(self) -> int:
+        """Queries that are being answered."""
+        return self._room.inside
+
     def caller(self, token: str, *, address: str) -> Caller:
         """Recognise a session's token, or open a new session."""
         session_id = session_of(token, secret=self._secret) if token else None
@@ -118,9 +119,8 @@ class Service:
             self._quota.take(caller.session_id)
             self._room.enter()
         except ProblemError as error:
-            _count("/v1/query", error.status)
+            count_refusal(QUERY, error)
             raise
-        metrics().waiting.set(self._room.inside)
         task = asyncio.create_task(self._ask(request, caller=caller))
         self._tasks.add(task)
         task.add_done_callback(self._left)
@@ -129,16 +129,15 @@ class Service:
     def _left(self, task: asyncio.Task[QueryAnswer]) -> None:
         self._room.leave()
         self._tasks.discard(task)
-        metrics().waiting.set(self._room.inside)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is None:
-            _count("/v1/query", 200)
+            count_status(QUERY, 200)
         elif isinstance(error, ProblemError):
-            _count("/v1/query", error.status)
+            count_refusal(QUERY, error)
         else:
             # Told here: whoever asked may have hung up, and then nobody else hears of it.
             log.error("a query failed: %r", error, exc_info=error)
-            _count("/v1/query", 500)
+            count_status(QUERY, 500)
 
     async def _ask(self, request: QueryRequest, *, caller: Caller) -> QueryAnswer:
         asked_s = time.perf_counter()
@@ -160,7 +159,7 @@ class Service:
         )
         with _nothing_unwritten():
             await self._logbook.write(interaction)
-        self._observe(answer)
+        count_answer(answer)
         if answer.intent is None and "retriever" in answer.degraded and answer.crisis is None:
             raise ProblemError(
                 503,
@@ -177,20 +176,27 @@ class Service:
         it is, nobody is told), 429 over the quota of thumbs, and 503.
         """
         try:
-            self._address_quota.take(caller.address)
-            self._feedback_quota.take(caller.session_id)
-            if not is_interaction_of(
-                request.interaction_id, session_id=caller.session_id, secret=self._secret
-            ):
-                raise ProblemError(
-                    404,
-                    "This session has no such interaction; only the session that asked may"
-                    " give a thumb.",
-                    kind="unknown-interaction",
-                )
+            stored = await self._give(request, caller=caller)
         except ProblemError as error:
-            _count("/v1/feedback", error.status)
+            count_refusal(FEEDBACK, error)
             raise
+        count_status(FEEDBACK, 200 if stored else 202)
+        return FeedbackAnswer(
+            interaction_id=request.interaction_id, status="stored" if stored else "pending"
+        )
+
+    async def _give(self, request: FeedbackRequest, *, caller: Caller) -> bool:
+        self._address_quota.take(caller.address)
+        self._feedback_quota.take(caller.session_id)
+        if not is_interaction_of(
+            request.interaction_id, session_id=caller.session_id, secret=self._secret
+        ):
+            raise ProblemError(
+                404,
+                "This session has no such interaction; only the session that asked may give a"
+                " thumb.",
+                kind="unknown-interaction",
+            )
         feedback = Feedback(
             interaction_id=request.interaction_id,
             asked_at=asked_at(request.interaction_id),
@@ -200,11 +206,7 @@ class Service:
             session_id=caller.session_id,
         )
         with _nothing_unwritten():
-            stored = await self._logbook.give(feedback)
-        _count("/v1/feedback", 200 if stored else 202)
-        return FeedbackAnswer(
-            interaction_id=request.interaction_id, status="stored" if stored else "pending"
-        )
+            return await self._logbook.give(feedback)
 
     async def readiness(self) -> Readiness:
         """Say whether any answer is possible, from real probes at most a second old."""
@@ -256,13 +258,3 @@ class Service:
         except (TimeoutError, ArtifactError) as error:
             log.warning("the champion is not known: %s", str(error) or "no answer in time")
             return None
-
-    def _observe(self, answer: QueryAnswer) -> None:
-        metrics().outcomes.inc(1, {"outcome": answer.outcome})
-        metrics().spool_depth.set(self._logbook.depth)
-        for stage, milliseconds in answer.timings_ms.items():
-            metrics().stage_latency.observe(milliseconds, {"stage": stage})
-        for stage in answer.degraded:
-            metrics().degraded.inc(1, {"stage": stage})
-        if answer.confidence is not None:
-            metrics().confidence.observe(answer.confidence)

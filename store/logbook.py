@@ -53,6 +53,7 @@ class Logbook:
         retention_days: int,
         on_commit: bool = False,
         count_stored: Callable[[str, int], None] = lambda kind, rows: None,
+        count_refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._pool = pool
         self._root = root
@@ -60,6 +61,7 @@ class Logbook:
         self._retention_days = retention_days
         self._on_commit = on_commit
         self._count_stored = count_stored
+        self._count_refused = count_refused
         self._nudge = asyncio.Event()
         self._is_closing = False
         self._committing: list[asyncio.Future[None]] = []
@@ -201,6 +203,7 @@ class Logbook:
     def _set_aside(self, row: Segment, error: psycopg.Error) -> None:
         with (self._root / REJECTED).open("ab") as file:
             file.write(row.lines())
+        self._count_refused()
         log.error("a row was refused and kept in %s: %s", REJECTED, type(error).__name__)
 
     async def _adopt(self) -> None:

@@ -18,7 +18,12 @@ from training.first_version import first_recipe, make_first_version
 from training.vectors import FILE as VECTORS_FILE
 from training.vectors import KnownVectors
 
-pytest_plugins = ["tests.live_hub", "tests.stores", "tests.django_log"]
+pytest_plugins = [
+    "tests.live_hub",
+    "tests.recorded_metrics",
+    "tests.stores",
+    "tests.django_log",
+]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_HOME = REPOSITORY / ".hub"

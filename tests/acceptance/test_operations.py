@@ -1,17 +1,19 @@
 """What operations and security rely on, seen on the running cluster."""
 
 import json
-import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from scripts.run import Hub
 from tests.live_hub import client_of
+from tests.monitoring import MADE_BY_PROMETHEUS, expressions, wanted_by
 
 DEPLOYMENTS = ("Ingress", "Classifier", "Embedder", "Retriever")
 
@@ -41,31 +43,60 @@ def test_no_replica_has_torch_or_transformers_in_memory(hub: Hub, deployment: st
     assert "/transformers/" not in maps
 
 
-def test_the_metrics_have_the_names_that_dashboards_use(hub: Hub) -> None:
+def scraped(hub: Hub) -> dict[str, list[dict[str, str]]]:
+    """What Prometheus gets of the hub's node and its HAProxy: the labels of each name's series."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in (hub.cluster.ports.metrics_export, hub.cluster.ports.haproxy_metrics):
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        for family in text_string_to_metric_families(page):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append(sample.labels)
+    return found
+
+
+def missing_in(series: dict[str, list[dict[str, str]]]) -> list[str]:
+    """Return what panels and alerts name, and nothing that was scraped has."""
+    missing = []
+    for where, expression, shown in expressions():
+        for wanted in wanted_by(expression):
+            if wanted.name not in MADE_BY_PROMETHEUS:
+                fitting = [
+                    one for one in series.get(wanted.name, []) if wanted.fits(wanted.name, one)
+                ]
+                named = wanted.groups or all(shown <= one.keys() for one in fitting)
+                if not fitting or not named:
+                    missing.append(f"{where}: {wanted}")
+    return missing
+
+
+def test_all_that_panels_and_alerts_name_is_there_once_somebody_asked(hub: Hub) -> None:
     with client_of(hub) as client:
         for _ in range(3):
-            client.post("/v1/query", json={"text": "how do i get a locker"})
-    wanted = {
-        "hub_requests_total",
-        "hub_outcomes_total",
-        "hub_stage_latency_ms",
-        "hub_confidence",
-        "hub_batch_size",
-        "hub_embedding_cache_total",
-        "hub_queries_waiting",
-        "hub_spool_depth",
-        "hub_spool_stored_total",
-        "hub_model_version",
-        "hub_memory_bytes",
-    }
-    deadline = time.monotonic() + 30
-    missing = wanted
-    while missing and time.monotonic() < deadline:
-        page = httpx.get(f"http://127.0.0.1:{hub.cluster.ports.metrics_export}/metrics").text
-        exported = set(re.findall(r"^# TYPE ray_(\w+)", page, flags=re.MULTILINE))
-        missing = {name for name in wanted if not any(one.startswith(name) for one in exported)}
-        time.sleep(0.5)
-    assert not missing
+            answer = client.post("/v1/query", json={"text": "how do i get a locker"}).json()
+        client.post("/v1/feedback", json={"interaction_id": answer["interaction_id"], "score": 1})
+    deadline = time.monotonic() + 45
+    while (missing := missing_in(scraped(hub))) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert missing == []
+
+
+def test_prometheus_finds_each_node_and_needs_the_token_for_it(hub: Hub) -> None:
+    path = "/api/prometheus/sd"  # as deploy/prometheus/prometheus.yaml asks
+    assert httpx.get(hub.cluster.dashboard_url + path).status_code == 401
+    groups = hub.cluster.api("GET", path).json()
+    ports = {target.rpartition(":")[2] for group in groups for target in group["targets"]}
+    assert str(hub.cluster.ports.metrics_export) in ports
+
+
+def test_a_gauge_that_nobody_touches_stays(hub: Hub) -> None:
+    """Ray forgets what is not told again, within 25 s (docs/decisions/0031-what-ray-forgets.md)."""
+    up_for_s = time.time() - psutil.Process(pids_of(hub)["Classifier"]).create_time()
+    time.sleep(max(0.0, 40 - up_for_s))
+    (held,) = scraped(hub)["ray_hub_model_version"]
+    assert held["version"] == "v3"
+    with client_of(hub) as client:
+        (replica,) = client.get("/v1/models").json()["replicas"]
+    assert held["replica"] == replica["replica"]
 
 
 def test_logs_are_json_with_a_request_id_and_without_the_query(hub: Hub) -> None:
@@ -73,14 +104,20 @@ def test_logs_are_json_with_a_request_id_and_without_the_query(hub: Hub) -> None
     with client_of(hub) as client:
         client.post("/v1/query", json={"text": f"where is my {marker}"})
         client.post("/v1/query", json={"text": marker * 200})
-    folder = hub.cluster.temp_dir / "session_latest" / "logs" / "serve"
-    files = sorted(folder.glob("replica_hub_*.log"))
+        refusal = client.post("/v1/query", json={"text": marker, marker: 1}).json()
+        headers = {"X-Request-ID": "operations-asked-this"}
+        client.post("/v1/query", json={"text": marker, marker: 1}, headers=headers)
+    folder = hub.cluster.temp_dir / "session_latest" / "logs"
+    files = sorted((folder / "serve").glob("replica_hub_*.log"))
     assert len(files) >= len(DEPLOYMENTS)
-    for file in files:
-        text = file.read_text()
-        assert marker not in text
-        for line in text.splitlines():
-            assert "message" in json.loads(line)
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert all("message" in line for line in lines)
+    refused = {
+        line["request_id"] for line in lines if line["message"] == "refused with 422: invalid"
+    }
+    assert {refusal["request_id"], "operations-asked-this"} <= refused
+    written = [file for file in folder.rglob("*") if file.is_file() and not file.is_symlink()]
+    assert [file for file in written if marker.encode() in file.read_bytes()] == []
 
 
 def test_a_second_hub_on_the_same_port_says_so_in_one_sentence(hub: Hub, tmp_path: Path) -> None:

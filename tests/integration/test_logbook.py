@@ -284,7 +284,9 @@ async def test_one_poisoned_row_blocks_no_other_and_is_set_aside_alone(
 ) -> None:
     counted: Counter[str] = Counter()
     logbook = make_logbook(
-        on_commit=True, count_stored=lambda kind, rows: counted.update({kind: rows})
+        on_commit=True,
+        count_stored=lambda kind, rows: counted.update({kind: rows}),
+        count_refused=lambda: counted.update(["refused"]),
     )
     poisoned = interaction(query_text="nobody can store\x00this")
     records = [interaction(), poisoned, interaction()]
@@ -297,7 +299,7 @@ async def test_one_poisoned_row_blocks_no_other_and_is_set_aside_alone(
         {"kind": "Interaction", "row": orjson.loads(orjson.dumps(poisoned))}
     ]
     assert logbook.depth == 0
-    assert counted["interaction"] == 3
+    assert counted == {"interaction": 3, "refused": 1}
     assert "refused" in caplog.text
     assert "nobody can store" not in caplog.text
 
