@@ -8,7 +8,7 @@ import yaml
 from deployments.metrics import GAUGE_LASTS_S
 from graph.counting import REASONS, begin_counting
 from graph.vitals import SAY_EVERY_S
-from scripts.local_cluster import SERVE_CONFIG
+from scripts.cluster import SERVE_CONFIG
 from tests.recorded_metrics import RecordedMetrics
 
 ELSEWHERE = {"models", "http", "internal"}
