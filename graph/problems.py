@@ -1,10 +1,17 @@
 """Errors as RFC 9457 problem documents: one shape for everything that is not an answer."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.responses import Response
 
 from contracts.messages import FieldProblem, Problem
+from store.logbook import NotCommitted
+from store.spool import SpoolFull
+
+log = logging.getLogger("ray.serve")
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -40,6 +47,18 @@ class ProblemError(Exception):
         self.kind = kind
         self.errors = errors
         self.retry_after_s = retry_after_s
+
+
+@contextmanager
+def nothing_unwritten() -> Iterator[None]:
+    """What cannot be written down is not answered either."""
+    try:
+        yield
+    except (SpoolFull, NotCommitted) as error:
+        log.error("%s", error)
+        raise ProblemError(
+            503, "The hub cannot write anything down just now.", kind="log", retry_after_s=5
+        ) from error
 
 
 def problem_response(error: ProblemError, *, request_id: str) -> Response:

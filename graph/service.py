@@ -4,8 +4,7 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,29 +24,16 @@ from contracts.settings import Settings
 from graph.admission import Quota, Room
 from graph.answering import Answerer
 from graph.counting import FEEDBACK, QUERY, count_answer, count_refusal, count_status
-from graph.problems import ProblemError
+from graph.problems import ProblemError, nothing_unwritten
 from graph.replay import RequestMemory
 from store.identity import asked_at, is_interaction_of, issue_session, session_of, text_digest
-from store.logbook import Logbook, NotCommitted
+from store.logbook import Logbook
 from store.redaction import redact
-from store.spool import SpoolFull
 
 READY_FOR_S = 1.0
 PROBE_TIMEOUT_S = 2.0
 
 log = logging.getLogger("ray.serve")
-
-
-@contextmanager
-def _nothing_unwritten() -> Iterator[None]:
-    """What cannot be written down is not answered either."""
-    try:
-        yield
-    except (SpoolFull, NotCommitted) as error:
-        log.error("%s", error)
-        raise ProblemError(
-            503, "The hub cannot write anything down just now.", kind="log", retry_after_s=5
-        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +143,7 @@ class Service:
         answer, interaction = await self._answerer.answer(
             request, session_id=caller.session_id, asked_s=asked_s
         )
-        with _nothing_unwritten():
+        with nothing_unwritten():
             await self._logbook.write(interaction)
         count_answer(answer)
         if answer.intent is None and "retriever" in answer.degraded and answer.crisis is None:
@@ -205,7 +191,7 @@ class Service:
             given_at=datetime.now(UTC),
             session_id=caller.session_id,
         )
-        with _nothing_unwritten():
+        with nothing_unwritten():
             return await self._logbook.give(feedback)
 
     async def readiness(self) -> Readiness:
