@@ -17,6 +17,7 @@ ALERTS = PROJECT / "deploy" / "prometheus" / "alerts.yaml"
 RUNBOOK = PROJECT / "docs" / "runbook.md"
 
 MADE_BY_PROMETHEUS = {"up", "ALERTS"}
+_ADDED_BY_PROMETHEUS = {"instance", "job"}
 _VARIABLES = {"$__rate_interval": "5m", "$__interval": "1m"}
 
 
@@ -56,7 +57,7 @@ def alerts() -> list[dict[str, Any]]:
 
 
 def expressions() -> list[tuple[str, str, frozenset[str]]]:
-    """Where each expression stands, itself, and the labels that its result is shown with."""
+    """Where each expression stands, itself, and the labels of its series that are shown."""
     found = [
         (
             f"panel {panel['title']}",
@@ -74,7 +75,8 @@ def expressions() -> list[tuple[str, str, frozenset[str]]]:
         (
             f"alert {alert['alert']}",
             alert["expr"],
-            frozenset(re.findall(r"\$labels\.(\w+)", " ".join(alert["annotations"].values()))),
+            frozenset(re.findall(r"\$labels\.(\w+)", " ".join(alert["annotations"].values())))
+            - _ADDED_BY_PROMETHEUS,
         )
         for alert in alerts()
     ]
