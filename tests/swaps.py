@@ -33,7 +33,7 @@ def publish(registry: Registry, folder: Path, **changes: Any) -> str:
     manifest = json.loads(manifest_file.read_text())
     manifest |= {"version": "candidate", "name": "", "files": {}, "kind": "a copy", **changes}
     manifest_file.write_text(json.dumps(manifest))
-    (folder / "candidate" / "claim.json").unlink()
+    (folder / "candidate" / "claim.json").unlink(missing_ok=True)  # a bucket's copy has none
     return registry.publish(folder / "candidate")
 
 
