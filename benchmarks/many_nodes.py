@@ -7,18 +7,13 @@ nothing else. Takes some four minutes. Exit status 1 when a promise was not kept
 """
 
 import argparse
-import json
-import os
-import re
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import psycopg
@@ -26,6 +21,7 @@ from rich.console import Console
 
 from benchmarks.added_node import AddedNode
 from benchmarks.load import Load, LoadProcess, LoadReport
+from benchmarks.node_training import train_from_elsewhere
 from benchmarks.node_verdict import SERVING, TRAINING, Found, show
 from benchmarks.own_hub import own_settings
 from benchmarks.timeline import Moment, Timeline
@@ -37,7 +33,6 @@ from scripts.prepare import prepare_models
 from scripts.run import Hub, bring_up, step
 from store.database import connect
 from store.embedded import database_url
-from training.examples import QUERIES_FILE
 
 REPLACEMENT: Final = "replacement"
 CLIENTS: Final = 160
@@ -145,92 +140,6 @@ def lost(hub: Hub, ids: Sequence[str], *, within_s: float = 30.0) -> int:
             time.sleep(0.5)
 
 
-def train(hub: Hub, timeline: Timeline) -> tuple[int, int, tuple[str, ...]]:
-    """Submit a retraining as the ML team does, from elsewhere; return statuses and its nodes."""
-    timeline.say("a retraining is submitted")
-    seen: set[str] = set()
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(1.0):
-            seen.update(training_nodes(hub, timeline))
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    with tempfile.TemporaryDirectory(prefix="hub-client-") as folder:
-        _write_dataset(Path(folder) / "labels.jsonl")
-        token = hub.cluster.token_file.read_text().strip()
-        status = _submit(hub, Path(folder), token=token)
-        without = _submit(hub, Path(folder), token=None)
-    ended.set()
-    watcher.join()
-    timeline.say("the retraining has ended")
-    return status, without, tuple(sorted(seen))
-
-
-def training_nodes(hub: Hub, timeline: Timeline) -> set[str]:
-    """Return the names of the nodes where a training worker lives now."""
-    try:
-        listed = hub.cluster.api("GET", "/api/v0/actors?detail=true").json()
-        nodes = timeline.name_by_id()
-    except httpx.HTTPError:
-        return set()
-    return {
-        nodes.get(str(row["node_id"]), "unknown")
-        for row in listed["data"]["result"]["result"]
-        if row["state"] == "ALIVE" and "TrainWorker" in row["class_name"]
-    }
-
-
-def _write_dataset(file: Path) -> None:
-    lines = QUERIES_FILE.read_text(encoding="utf-8").splitlines()[::6]
-    rows = (json.loads(line) for line in lines)
-    file.write_text(
-        "".join(json.dumps({"text": r["text"], "intent": r["intent"]}) + "\n" for r in rows)
-    )
-
-
-def _submit(hub: Hub, folder: Path, *, token: str | None) -> int:
-    """`ray job submit` with the address and, if any, the token: nothing else of the cluster."""
-    ours = ("RAY_", "HUB_")
-    environment = {name: v for name, v in os.environ.items() if not name.startswith(ours)}
-    environment |= (
-        {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token}
-        if token
-        else {"RAY_AUTH_MODE": "disabled"}
-    )
-    runtime: Mapping[str, Any] = {
-        # No working_dir: nodes of one machine unpack it in one place, and the first to be done with
-        # it takes it from the others. What runs is installed on every node anyway.
-        "env_vars": {"HUB_TRAIN_RESOURCE": TRAINING, "HUB_LABELS_NEEDED": "100"},
-    }
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "ray.scripts.scripts", "job", "submit"),
-            *("--address", hub.cluster.dashboard_url, "--runtime-env-json", json.dumps(runtime)),
-            *(
-                "--",
-                sys.executable,
-                "-m",
-                "training.retrain",
-                "--dataset",
-                str(folder / "labels.jsonl"),
-            ),
-        ],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if token:
-        console.print(f"[dim]{done.stdout[-1500:]}{done.stderr[-500:]}[/]")
-    # The client says 1 whatever the job's own status was, and names that in words.
-    named = re.search(r"exit code (\d+)", done.stdout + done.stderr)
-    return int(named[1]) if named else done.returncode
-
-
 def measure(*, encoder: Path, cache: Path, plot: Path | None) -> Found:
     """Bring the nodes up, let all of it happen, and return what was seen."""
     with tempfile.TemporaryDirectory(prefix="hub-nodes-") as folder, ExitStack() as stack:
@@ -257,7 +166,7 @@ def measure(*, encoder: Path, cache: Path, plot: Path | None) -> Found:
             with step("the second node is killed under load"):
                 killed, missing, whole_after_s = kill_under_load(hub, serving, timeline, stack)
             with step("a retraining, submitted with the address and the token alone"):
-                status, without, trained_on = train(hub, timeline)
+                status, without, trained_on = train_from_elsewhere(hub, timeline)
         if plot is not None:
             plot.write_text(picture(timeline))
         return Found(
