@@ -72,6 +72,7 @@ OF_THE_OWNER = {
         "knowledge_load",
         "migrate_vectors",
         "prepare",
+        "rag_health",
         "reembed",
         "retrieval",
         "unembedded",
