@@ -53,14 +53,13 @@ TWO_NODES: Final[Overrides] = {
 console = Console(highlight=False, soft_wrap=True)
 
 
-def until(condition: Callable[[], bool], *, what: str, within_s: float = PATIENCE_S) -> float:
-    """Wait for it and return how long it took. Raises HubError when it does not come."""
+def until(condition: Callable[[], bool], *, what: str, within_s: float = PATIENCE_S) -> None:
+    """Wait for it. Raises HubError when it does not come."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > within_s:
             raise HubError(f"Not within {within_s:.0f} s: {what}.")
         time.sleep(0.25)
-    return time.monotonic() - began
 
 
 def grow_and_shrink(hub: Hub, timeline: Timeline) -> tuple[LoadReport, int, int]:

@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from models.chosen_encoder import open_text_encoder
 from models.encoder import Encoder
 from models.text_encoder import TextEncoder
+from store.advisory_lock import tried_lock
 from store.database import Connection
 from store.knowledge import StoredSpace, source_text, upsert_vectors
 from store.unembedded import NodeNumbers, read_nodes, sample_vectors
@@ -49,17 +50,12 @@ def alone(connection: Connection) -> Iterator[None]:
     """Wait until no other load runs: two would embed the same nodes."""
     # Asked again and again: who waits inside a statement holds a snapshot, and the load's REINDEX
     # CONCURRENTLY would wait for that in turn.
-    while not _is_locked(connection):
+    while True:
+        with tried_lock(connection, _LOCK) as is_ours:
+            if is_ours:
+                yield
+                return
         time.sleep(_LOOK_EVERY_S)
-    try:
-        yield
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
-
-
-def _is_locked(connection: Connection) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-    return bool(row and row[0])
 
 
 def encoder_of(settings: Settings, folder: Path | None) -> TextEncoder:

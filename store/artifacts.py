@@ -5,7 +5,6 @@ object has a generation: a number that changes with each write, by which two wri
 other, as in Google Cloud Storage.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from contracts.errors import ArtifactError, SettingsError
+from store.file_lock import held
 
 ABSENT: Final = 0
 """The generation of an object that is not there."""
@@ -115,7 +115,7 @@ class FolderStore:
 
     def replace(self, key: str, content: bytes, *, expected: int) -> int:
         file = self._file(key)
-        with self._draft(file, content) as draft, self._lock():
+        with self._draft(file, content) as draft, held(self.root / ".lock"):
             found = file.stat().st_mtime_ns if file.exists() else ABSENT
             if found != expected:
                 raise ArtifactChanged(f"{self.url}/{key}.")
@@ -183,16 +183,6 @@ class FolderStore:
             ) from error
         finally:
             Path(name).unlink(missing_ok=True)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Let one process of this machine at a time compare and write."""
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def is_key(name: str) -> bool:

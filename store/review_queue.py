@@ -8,6 +8,7 @@ from typing import Final
 
 from contracts.outcome import ANSWER_FROM
 from contracts.records import IntentProbability
+from store.advisory_lock import tried_lock
 from store.database import Connection
 from store.sql import statement
 
@@ -63,13 +64,8 @@ class NewMember:
 @contextmanager
 def refreshing(connection: Connection) -> Iterator[bool]:
     """Give True while nobody else refreshes the queue; False at once when somebody does."""
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
-    is_mine = bool(row and row[0])
-    try:
+    with tried_lock(connection, _LOCK) as is_mine:
         yield is_mine
-    finally:
-        if is_mine:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
 
 
 def read_logged_questions(

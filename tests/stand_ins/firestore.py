@@ -11,8 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 from google.cloud.firestore_v1._helpers import encode_value
@@ -26,6 +25,8 @@ from google.cloud.firestore_v1.types import (
     Value,
 )
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from tests.stand_ins.stand_in import StandIn
 
 Fields = Mapping[str, Any]
 """A document's fields as Python has them; a `Value` stands for itself."""
@@ -41,7 +42,7 @@ class Failure:
 
 
 @dataclass
-class FirestoreStandIn:
+class FirestoreStandIn(StandIn):
     """Collections of one project's default database, served on a port of its own."""
 
     collections: dict[str, dict[str, Fields]]
@@ -54,18 +55,6 @@ class FirestoreStandIn:
     documents_read: int = 0
     _server: grpc.Server | None = None
     _port: int = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def host(self) -> str:

@@ -6,14 +6,13 @@ to ignore preconditions, as some emulators do.
 """
 
 import threading
-from types import TracebackType
-from typing import Self
 
 from tests.stand_ins.buckets import Buckets
+from tests.stand_ins.stand_in import StandIn
 from tests.stand_ins.storage_http import Fault, Http, Request, Which, every
 
 
-class StorageServer:
+class StorageServer(StandIn):
     """Buckets, and the server in front of them: `with StorageServer("hub") as server: server.url`.
 
     STORAGE_EMULATOR_HOST takes `url`. What goes wrong concerns the next requests, by their order.
@@ -25,18 +24,6 @@ class StorageServer:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._port = 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:

