@@ -22,6 +22,7 @@ pytest_plugins = [
     "tests.live_hub",
     "tests.recorded_metrics",
     "tests.stores",
+    "tests.lanes",
     "tests.django_log",
 ]
 

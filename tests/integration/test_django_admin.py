@@ -54,7 +54,10 @@ def test_the_row_is_looked_for_in_its_own_partition_only(staff: Any) -> None:
     assert f"{NOON - timedelta(days=1):%Y%m%d}" not in plan
 
 
-@pytest.mark.parametrize("wrong", ["nonsense", "0" * 44, "f" * 44, "-1", ODD.interaction_id[:-1]])
+@pytest.mark.parametrize(
+    "wrong",
+    ["nonsense", "0" * 44, "f" * 44, "-1", pytest.param(ODD.interaction_id[:-1], id="cut")],
+)
 def test_an_id_that_is_none_is_not_found(staff: Any, wrong: str) -> None:
     assert staff.get(f"{INTERACTIONS}{wrong}/change/").status_code == 302
     assert listed(shown(staff, f"{INTERACTIONS}?q={wrong}")) == 0
@@ -63,7 +66,7 @@ def test_an_id_that_is_none_is_not_found(staff: Any, wrong: str) -> None:
 @pytest.mark.parametrize(
     ("asked", "rows"),
     [
-        (f"q={ODD.interaction_id}", 1),
+        pytest.param(f"q={ODD.interaction_id}", 1, id="id"),
         ("outcome__exact=confused", 1),
         ("feedback_score__exact=-1", 1),
         ("is_crisis__exact=1", 1),
@@ -71,7 +74,11 @@ def test_an_id_that_is_none_is_not_found(staff: Any, wrong: str) -> None:
         ("answer=whole", 50),
         ("intent=exams_and_grades", 50),
         ("intent=dining", 0),
-        (f"asked_at__year={NOON:%Y}&asked_at__month={NOON.month}&asked_at__day={NOON.day}", 31),
+        pytest.param(
+            f"asked_at__year={NOON:%Y}&asked_at__month={NOON.month}&asked_at__day={NOON.day}",
+            31,
+            id="day",
+        ),
         ("outcome__exact=rephrase", 0),
     ],
 )

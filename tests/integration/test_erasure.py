@@ -430,7 +430,11 @@ async def test_the_command_takes_the_id_the_token_or_a_file_of_them(
 
 
 @pytest.mark.parametrize(
-    "wrong", [TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"), "a b", "", "'; --"]
+    "wrong",
+    [
+        pytest.param(TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"), id="forged"),
+        *("a b", "", "'; --"),
+    ],
 )
 def test_what_is_no_session_is_refused(
     home: Path, connection: Connection, wrong: str, capsys: pytest.CaptureFixture[str]

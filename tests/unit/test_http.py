@@ -585,7 +585,12 @@ async def test_a_thumb_is_kept_while_the_database_is_away(hub: Hub) -> None:
 
 @pytest.mark.parametrize(
     "forged",
-    ["x", "0" * 44, "é" * 20, issue_interaction_id(session_id="", secret=b"fedcba9876543210")],
+    [
+        *("x", "0" * 44, "é" * 20),
+        pytest.param(
+            issue_interaction_id(session_id="", secret=b"fedcba9876543210"), id="of another hub"
+        ),
+    ],
 )
 async def test_a_thumb_for_what_is_not_ours_is_a_404(hub: Hub, forged: str) -> None:
     response = await hub.client.post("/v1/feedback", json={"interaction_id": forged, "score": 1})
