@@ -31,11 +31,8 @@ report: $(STAMP)
 nightly: $(STAMP)
 	@$(BIN)/python -m scripts.nightly $(ARGS)
 
-# First alone what trains the first version, when there is none, and asks for 200 ms; then the rest,
-# the shared hub's tests beside all others.
 test: $(STAMP) browser
-	$(BIN)/python -m pytest tests/test_intelligence.py
-	$(BIN)/python -m pytest -m 'not prove' --ignore=tests/test_intelligence.py -n 2
+	$(BIN)/python -m pytest -m 'not prove'
 
 # The tests of the page drive the system's Chromium; no browser is downloaded from elsewhere.
 browser:
@@ -65,13 +62,12 @@ check: $(STAMP)
 	$(BIN)/python -m scripts.write_schema --check
 
 # torch first and alone: its pinned version must be there before anything else asks for "any torch".
-# Modules are compiled when they are first imported, a few of all: that halves the time.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { echo "making $(VENV) with $(PYTHON)"; $(PYTHON) -m venv $(VENV) || { \
 	  echo "This needs Python 3.11 with venv: install it, or run make with PYTHON=/path/to/python3.11"; exit 1; }; }
 	@echo "installing the pinned dependencies (the first time this takes a few minutes)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 clean:

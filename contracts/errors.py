@@ -73,6 +73,10 @@ class PortInUse(HubError):
     """A port that the hub needs is taken by another program."""
 
 
+class RayUnavailable(HubError):
+    """Ray did not start, or its cluster cannot be reached."""
+
+
 class Unschedulable(HubError):
     """The cluster has no room for this job."""
 

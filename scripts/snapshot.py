@@ -46,7 +46,7 @@ def take_snapshots(
     url: str, *, store_url: str, day: date | None, so_far: bool = False, say: Report = print
 ) -> list[Taken]:
     """Take what is due, its parts written by the tasks of the cluster. Raises what the job does,
-    RayError, and RuntimeError where Ray cannot start."""
+    RayUnavailable, and RayError."""
     with connected():
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)  # we say ourselves how far it is
@@ -89,7 +89,7 @@ def main(given: Sequence[str] | None = None) -> int:
                 so_far=arguments.so_far,
                 say=say,
             )
-    except (HubError, psycopg.Error, RayError, RuntimeError, OSError) as error:
+    except (HubError, psycopg.Error, RayError, OSError) as error:
         console.print(f"{error}\nDays that were written before stay; run it again.", markup=False)
         return 1
     _show(taken, console=console, since_s=since_s)

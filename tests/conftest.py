@@ -22,7 +22,6 @@ pytest_plugins = [
     "tests.live_hub",
     "tests.recorded_metrics",
     "tests.stores",
-    "tests.lanes",
     "tests.django_log",
 ]
 

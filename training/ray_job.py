@@ -15,6 +15,8 @@ import ray
 from ray.job_submission import JobStatus, JobSubmissionClient
 from rich.console import Console
 
+from contracts.errors import RayUnavailable
+
 OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
 """What jobs pass on by way of Ray is small: parts go from the database to the store without it."""
 
@@ -26,7 +28,10 @@ def is_in_cluster() -> bool:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Be connected to the cluster of RAY_ADDRESS, or to a small Ray of our own."""
+    """Be connected to the cluster of RAY_ADDRESS, or to a small Ray of our own.
+
+    Raises RayUnavailable.
+    """
     with ExitStack() as stack:
         own: dict[str, Any] = {}
         if not is_in_cluster():
@@ -38,8 +43,13 @@ def connected() -> Iterator[None]:
                 "object_store_memory": OBJECT_STORE_BYTES,
                 "_temp_dir": stack.enter_context(tempfile.TemporaryDirectory(prefix="hub-ray-")),
             }
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
         stack.callback(ray.shutdown)
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **own)
+        except Exception as error:
+            # No narrower class: for a node that is not up within its 30 s Ray raises this one.
+            do = "Try again when the machine has less to do." if own else "RAY_ADDRESS names it."
+            raise RayUnavailable(f"{error} {do}") from error
         yield
 
 

@@ -1,6 +1,6 @@
 """pgvector filters after it scans: what makes a filtered search complete and exact all the same.
 
-50,000 generated nodes (6,000 on the old server, whose index cannot scan on), tags on 50, 10, 1 and
+50,000 generated nodes (12,000 on the old server, whose index cannot scan on), tags on 50, 10, 1 and
 0.1 % of them, before and after 30 % get another vector. One database serves the whole module:
 making it takes most of the time.
 """
@@ -33,7 +33,7 @@ from store.retrieval import DEPTH, SERVER_OPTIONS, KnowledgeSearch, _search_sql
 from tests.deployed_database import with_database
 from tests.oldest_postgres import NEWEST, OLDEST, Server
 
-NODES = {NEWEST: 50_000, OLDEST: 6_000}
+NODES = {NEWEST: 50_000, OLDEST: 12_000}
 DIMS, CLUSTERS, QUERIES, TOP = 64, 200, 60, 10
 SHARES = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01, "thousandth": 0.001}
 SPACE = "generated"
