@@ -99,6 +99,10 @@ class LocalCluster(Cluster):
             "PYTHONPATH": os.pathsep.join(
                 part for part in (str(PROJECT), os.environ.get("PYTHONPATH")) if part
             ),
+            # `ray job submit -- python ...` means the Python that the hub runs on.
+            "PATH": os.pathsep.join(
+                part for part in (str(Path(sys.executable).parent), os.environ.get("PATH")) if part
+            ),
             **ray_environment(),
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             **node_environment(self.ports, haproxy=self.temp_dir / "haproxy"),

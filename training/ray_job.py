@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import shlex
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,7 +70,7 @@ def submit(
     # The job speaks for itself.
     logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     job = client.submit_job(
-        entrypoint=shlex.join([sys.executable, "-m", module, *given]),
+        entrypoint=shlex.join(["python", "-m", module, *given]),
         runtime_env={"env_vars": dict(env_vars or {})},
     )
     console.print(f"[dim]job {job} of {dashboard}[/]")

@@ -1,5 +1,7 @@
 """One cluster a home; what a killed one left behind goes; stopping needs nobody to listen."""
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -75,6 +77,17 @@ def test_replicas_read_the_very_settings_that_the_cluster_was_made_with(
     for name, value in hub_environment(made_with).items():
         monkeypatch.setenv(name, value)
     assert Settings() == made_with
+
+
+def test_python_is_the_hubs_own_in_a_submitted_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", os.defpath)  # nobody activated the virtual environment
+    path = LocalCluster(Settings(home=tmp_path)).environment()["PATH"]
+    found = shutil.which("python", path=path)
+    assert found is not None
+    assert Path(found).parent == Path(sys.executable).parent
+    assert os.defpath in path
 
 
 def test_what_runs_beside_a_cluster_ends_with_it(
