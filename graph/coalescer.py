@@ -28,10 +28,14 @@ MAX_SLOW_CALLS = 4
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LOST = (RayError, RayServeException, grpc.RpcError)
-"""Raised for a call that was lost on its way; a stage's own error is a RayTaskError, or bare."""
-
 log = logging.getLogger("ray.serve")
+
+
+def was_lost(error: Exception) -> bool:
+    """Say whether a call was lost on its way; a stage's own error is a RayTaskError, or bare."""
+    return isinstance(error, (RayError, RayServeException, grpc.RpcError)) and not isinstance(
+        error, RayTaskError
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +134,8 @@ class Coalescer(Generic[Item, Result]):
         try:
             try:
                 reply = await self._ask(items)
-            except _LOST as error:
-                if isinstance(error, RayTaskError):
+            except Exception as error:
+                if not was_lost(error):
                     raise
                 # The replica died or left with our call: the queries change nothing, so ask again.
                 log.info("%s call lost (%r), asking again", self._stage, error)

@@ -5,7 +5,6 @@ import logging
 from typing import Any
 
 from ray import serve
-from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from contracts.messages import ReplicaModel, ReplicaSpace
@@ -19,6 +18,7 @@ from graph.counting import begin_counting, count_batch
 from graph.crisis import CrisisDetector
 from graph.http import build_http
 from graph.replay import RequestMemory
+from graph.reports import reports_of
 from graph.service import PROBE_TIMEOUT_S, Probes, Service
 from graph.vitals import Vitals
 from store.artifacts import open_store
@@ -37,17 +37,6 @@ def _service() -> Service:
     ingress: Any = serve.get_replica_context().servable_object
     service: Service = ingress.service
     return service
-
-
-async def _reports(handle: DeploymentHandle[Any], stage: str) -> list[dict[str, Any]]:
-    """Ask every replica what it holds. Raises ConnectionError when none takes calls."""
-    try:
-        reports: list[dict[str, Any]] = await handle.broadcast("report").results_async()
-    except RayServeException as error:
-        # As while the only one is told another version. Left alone, Serve would answer this
-        # itself, in plain text.
-        raise ConnectionError(f"no {stage} replica takes calls") from error
-    return reports
 
 
 @serve.deployment
@@ -150,10 +139,10 @@ class Ingress:
         await self._retriever.check.remote()
 
     async def _replicas(self) -> list[ReplicaModel]:
-        return [ReplicaModel(**one) for one in await _reports(self._classifier, "classifier")]
+        return [ReplicaModel(**one) for one in await reports_of(self._classifier, "classifier")]
 
     async def _spaces(self) -> list[ReplicaSpace]:
-        return [ReplicaSpace(**one) for one in await _reports(self._embedder, "embedder")]
+        return [ReplicaSpace(**one) for one in await reports_of(self._embedder, "embedder")]
 
     async def _champion(self) -> str | None:
         champion = await asyncio.to_thread(self._registry.champion)
