@@ -96,13 +96,9 @@ class LocalCluster(Cluster):
         return {
             **os.environ,
             **hub_environment(self._settings),
-            "PYTHONPATH": os.pathsep.join(
-                part for part in (str(PROJECT), os.environ.get("PYTHONPATH")) if part
-            ),
+            "PYTHONPATH": _ahead(PROJECT, "PYTHONPATH"),
             # `ray job submit -- python ...` means the Python that the hub runs on.
-            "PATH": os.pathsep.join(
-                part for part in (str(Path(sys.executable).parent), os.environ.get("PATH")) if part
-            ),
+            "PATH": _ahead(Path(sys.executable).parent, "PATH"),
             **ray_environment(),
             "RAY_AUTH_TOKEN_PATH": str(self.token_file),
             **node_environment(self.ports, haproxy=self.temp_dir / "haproxy"),
@@ -223,6 +219,11 @@ class LocalCluster(Cluster):
         if self._process is None or self._process.poll() is not None:
             tail = self.log_file.read_text(errors="replace").strip().splitlines()[-6:]
             raise ClusterFailed(f"Its head ended. {self.log_file} says last:\n" + "\n".join(tail))
+
+
+def _ahead(folder: Path, name: str) -> str:
+    """Return the search path that the environment calls `name`, with `folder` looked in first."""
+    return os.pathsep.join(part for part in (str(folder), os.environ.get(name)) if part)
 
 
 def ray_environment() -> dict[str, str]:
